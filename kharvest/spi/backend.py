@@ -1,0 +1,58 @@
+"""How a backend makes itself known: an entry point, a hook, and a `Backend`.
+
+A distribution registers one entry point in the group `kharvest.stores` for each URL scheme it serves, named like the
+scheme, all of them naming the module that implements the hook::
+
+    [project.entry-points."kharvest.stores"]
+    sqlite = "kharvest_sql.plugin"
+
+That module is imported when a URL of its scheme is opened, or when `kharvest stores` lists it; it should import its
+driver library no earlier than in `Backend.open`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pluggy
+
+from kharvest.spi.store import Capability, ContentStore, ReferenceStore, Store
+
+SPI_VERSION = (1, 0)
+"""Major and minor version of this contract. A backend for another major, or a later minor, is refused."""
+
+ENTRY_POINT_GROUP = "kharvest.stores"
+PROJECT = "kharvest"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """What a plugin tells about the backend that serves one scheme.
+
+    Attributes:
+        spi_version: the version of the contract it was written for.
+        capabilities: what every store that it opens has; an opened store may declare more.
+        open: opens a whole store on a URL, creating what is missing where nothing is; None if the backend serves one
+            half only.
+        open_contents: opens a store for contents only, for use beside a reference store elsewhere; None if the backend
+            has no such half, or if `open` serves for it.
+        open_references: the same for references.
+
+    The functions raise `InvalidStoreURL`, `StoreUnavailable`, `StoreCorrupt` or `IncompatibleSchema`, and put a
+    URL into a message only after masking it with `kharvest.spi.mask_url`.
+    """
+
+    spi_version: tuple[int, int]
+    capabilities: frozenset[Capability]
+    open: Callable[[str], Store] | None
+    open_contents: Callable[[str], ContentStore] | None = None
+    open_references: Callable[[str], ReferenceStore] | None = None
+
+
+@hookspec(firstresult=True)
+def kharvest_backend(scheme: str) -> Backend | None:
+    """The backend that serves `scheme`; None if this plugin does not."""
