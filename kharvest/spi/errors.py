@@ -119,10 +119,8 @@ class IncompatibleSchema(StoreError):
     """The store was written by a kharvest with another schema; nothing was changed."""
 
     def __init__(self, found: int, supported: int) -> None:
-        if found > supported:
-            remedy = "upgrade the backend's package"
-        else:
-            remedy = "see the backend's README for how to migrate"
+        newer = found > supported
+        remedy = "upgrade the backend's package" if newer else "see the backend's README for how to migrate"
         super().__init__(f"the store has schema version {found}, this backend supports {supported}; {remedy}")
         self.found = found
         self.supported = supported

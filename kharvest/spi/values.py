@@ -274,16 +274,16 @@ class Query:
             raise InvalidValue("limit", f"{self.limit} is out of range", f"give 1 to {MAX_PAGE}")
 
 
-Item = TypeVar("Item", covariant=True)
+Item_co = TypeVar("Item_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class Page(Generic[Item_co]):
     """Some items of a query's answer, in its order.
 
     `next_cursor` is where the next page starts; None when there was nothing more at the time of the call. A page that
     has a next cursor may be shorter than the limit, even empty.
     """
 
-    items: tuple[Item, ...]
+    items: tuple[Item_co, ...]
     next_cursor: str | None
