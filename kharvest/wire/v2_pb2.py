@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kharvest/wire/v2.proto\x12\x0bkharvest.v2\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x03Pod\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"?\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0b\n\x03md5\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x04\"\x12\n\x10GetLimitsRequest\"d\n\x06Limits\x12\x11\n\tmax_files\x18\x01 \x01(\r\x12\x19\n\x11max_content_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fmax_chunk_bytes\x18\x03 \x01(\r\x12\x13\n\x0bmax_uploads\x18\x04 \x01(\r\"\xc1\x01\n\x0f\x41nnounceRequest\x12\x1d\n\x03pod\x18\x01 \x01(\x0b\x32\x10.kharvest.v2.Pod\x12<\n\x08metadata\x18\x02 \x03(\x0b\x32*.kharvest.v2.AnnounceRequest.MetadataEntry\x12 \n\x05\x66iles\x18\x03 \x03(\x0b\x32\x11.kharvest.v2.File\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x07Refusal\x12\r\n\x05index\x18\x01 \x01(\r\x12#\n\x06reason\x18\x02 \x01(\x0e\x32\x13.kharvest.v2.Reason\x12\x0f\n\x07message\x18\x03 \x01(\t\"u\n\rAnnounceReply\x12$\n\x07\x61nswers\x18\x01 \x03(\x0e\x32\x13.kharvest.v2.Answer\x12&\n\x08refusals\x18\x02 \x03(\x0b\x32\x14.kharvest.v2.Refusal\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\r\"\xba\x01\n\x0cUploadHeader\x12\x1d\n\x03pod\x18\x01 \x01(\x0b\x32\x10.kharvest.v2.Pod\x12\x39\n\x08metadata\x18\x02 \x03(\x0b\x32\'.kharvest.v2.UploadHeader.MetadataEntry\x12\x1f\n\x04\x66ile\x18\x03 \x01(\x0b\x32\x11.kharvest.v2.File\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\rUploadRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.kharvest.v2.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"%\n\x0bUploadReply\x12\x16\n\x0e\x61lready_stored\x18\x01 \x01(\x08\"\xca\x02\n\x06\x46ilter\x12\x11\n\x04path\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x03md5\x18\x02 \x01(\x0cH\x01\x88\x01\x01\x12\x16\n\tnamespace\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x10\n\x03pod\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x33\n\x08metadata\x18\x05 \x03(\x0b\x32!.kharvest.v2.Filter.MetadataEntry\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06latest\x18\x08 \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_pathB\x06\n\x04_md5B\x0c\n\n_namespaceB\x06\n\x04_pod\"z\n\x11ReferencesRequest\x12#\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x13.kharvest.v2.Filter\x12!\n\x05order\x18\x02 \x01(\x0e\x32\x12.kharvest.v2.Order\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"\xe5\x01\n\tReference\x12\x1f\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x11.kharvest.v2.File\x12\x1d\n\x03pod\x18\x02 \x01(\x0b\x32\x10.kharvest.v2.Pod\x12\x36\n\x08metadata\x18\x03 \x03(\x0b\x32$.kharvest.v2.Reference.MetadataEntry\x12/\n\x0bobserved_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\x0fReferencesReply\x12*\n\nreferences\x18\x01 \x03(\x0b\x32\x16.kharvest.v2.Reference\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"R\n\x0c\x46ilesRequest\x12#\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x13.kharvest.v2.Filter\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"\x9b\x01\n\x0b\x46ileSummary\x12\x1f\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x11.kharvest.v2.File\x12\x0c\n\x04pods\x18\x02 \x01(\x04\x12.\n\nfirst_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\nFilesReply\x12\'\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x18.kharvest.v2.FileSummary\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"0\n\x0e\x43ontentRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\":\n\rContentHeader\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0b\n\x03md5\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\"U\n\x0c\x43ontentReply\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.kharvest.v2.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part*\x89\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0b\n\x07INVALID\x10\x01\x12\x12\n\x0eTOO_MANY_FILES\x10\x02\x12\x0c\n\x08\x43ONFLICT\x10\x03\x12\x14\n\x10\x43ONTENT_MISMATCH\x10\x04\x12\r\n\tNOT_ASKED\x10\x05\x12\x0b\n\x07STALLED\x10\x06\x12\x15\n\x11\x43ONTENT_TOO_LARGE\x10\x07\x12\x0e\n\nOVERLOADED\x10\x08\x12\x15\n\x11STORE_UNAVAILABLE\x10\t\x12\x0e\n\nSTORE_FULL\x10\n\x12\x10\n\x0cSTORE_FAILED\x10\x0b\x12\x13\n\x0fUNKNOWN_CONTENT\x10\x0c\x12\x11\n\rSHUTTING_DOWN\x10\r*X\n\x06\x41nswer\x12\x16\n\x12\x41NSWER_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43KNOWLEDGED\x10\x01\x12\n\n\x06UPLOAD\x10\x02\x12\x0b\n\x07PENDING\x10\x03\x12\x0b\n\x07REFUSED\x10\x04*+\n\x05Order\x12\x10\n\x0cOLDEST_FIRST\x10\x00\x12\x10\n\x0cNEWEST_FIRST\x10\x01\x32\xd2\x01\n\x07Harvest\x12?\n\tGetLimits\x12\x1d.kharvest.v2.GetLimitsRequest\x1a\x13.kharvest.v2.Limits\x12\x44\n\x08\x41nnounce\x12\x1c.kharvest.v2.AnnounceRequest\x1a\x1a.kharvest.v2.AnnounceReply\x12@\n\x06Upload\x12\x1a.kharvest.v2.UploadRequest\x1a\x18.kharvest.v2.UploadReply(\x01\x32\xd5\x01\n\x05Query\x12J\n\nReferences\x12\x1e.kharvest.v2.ReferencesRequest\x1a\x1c.kharvest.v2.ReferencesReply\x12;\n\x05\x46iles\x12\x19.kharvest.v2.FilesRequest\x1a\x17.kharvest.v2.FilesReply\x12\x43\n\x07\x43ontent\x12\x1b.kharvest.v2.ContentRequest\x1a\x19.kharvest.v2.ContentReply0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kharvest/wire/v2.proto\x12\x0bkharvest.v2\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x03Pod\x12\x11\n\tnamespace\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"?\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0b\n\x03md5\x18\x02 \x01(\x0c\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0c\n\x04size\x18\x04 \x01(\x04\"\x12\n\x10GetLimitsRequest\"d\n\x06Limits\x12\x11\n\tmax_files\x18\x01 \x01(\r\x12\x19\n\x11max_content_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fmax_chunk_bytes\x18\x03 \x01(\r\x12\x13\n\x0bmax_uploads\x18\x04 \x01(\r\"\xc1\x01\n\x0f\x41nnounceRequest\x12\x1d\n\x03pod\x18\x01 \x01(\x0b\x32\x10.kharvest.v2.Pod\x12<\n\x08metadata\x18\x02 \x03(\x0b\x32*.kharvest.v2.AnnounceRequest.MetadataEntry\x12 \n\x05\x66iles\x18\x03 \x03(\x0b\x32\x11.kharvest.v2.File\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x07Refusal\x12\r\n\x05index\x18\x01 \x01(\r\x12#\n\x06reason\x18\x02 \x01(\x0e\x32\x13.kharvest.v2.Reason\x12\x0f\n\x07message\x18\x03 \x01(\t\"u\n\rAnnounceReply\x12$\n\x07\x61nswers\x18\x01 \x03(\x0e\x32\x13.kharvest.v2.Answer\x12&\n\x08refusals\x18\x02 \x03(\x0b\x32\x14.kharvest.v2.Refusal\x12\x16\n\x0eretry_after_ms\x18\x03 \x01(\r\"\xba\x01\n\x0cUploadHeader\x12\x1d\n\x03pod\x18\x01 \x01(\x0b\x32\x10.kharvest.v2.Pod\x12\x39\n\x08metadata\x18\x02 \x03(\x0b\x32\'.kharvest.v2.UploadHeader.MetadataEntry\x12\x1f\n\x04\x66ile\x18\x03 \x01(\x0b\x32\x11.kharvest.v2.File\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\rUploadRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.kharvest.v2.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"%\n\x0bUploadReply\x12\x16\n\x0e\x61lready_stored\x18\x01 \x01(\x08\"\xf0\x02\n\x06\x46ilter\x12\x11\n\x04path\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tpath_glob\x18\t \x01(\tH\x01\x88\x01\x01\x12\x10\n\x03md5\x18\x02 \x01(\x0cH\x02\x88\x01\x01\x12\x16\n\tnamespace\x18\x03 \x01(\tH\x03\x88\x01\x01\x12\x10\n\x03pod\x18\x04 \x01(\tH\x04\x88\x01\x01\x12\x33\n\x08metadata\x18\x05 \x03(\x0b\x32!.kharvest.v2.Filter.MetadataEntry\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06latest\x18\x08 \x01(\x08\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_pathB\x0c\n\n_path_globB\x06\n\x04_md5B\x0c\n\n_namespaceB\x06\n\x04_pod\"z\n\x11ReferencesRequest\x12#\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x13.kharvest.v2.Filter\x12!\n\x05order\x18\x02 \x01(\x0e\x32\x12.kharvest.v2.Order\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"\xe5\x01\n\tReference\x12\x1f\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x11.kharvest.v2.File\x12\x1d\n\x03pod\x18\x02 \x01(\x0b\x32\x10.kharvest.v2.Pod\x12\x36\n\x08metadata\x18\x03 \x03(\x0b\x32$.kharvest.v2.Reference.MetadataEntry\x12/\n\x0bobserved_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\x0fReferencesReply\x12*\n\nreferences\x18\x01 \x03(\x0b\x32\x16.kharvest.v2.Reference\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"R\n\x0c\x46ilesRequest\x12#\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x13.kharvest.v2.Filter\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\"\x9b\x01\n\x0b\x46ileSummary\x12\x1f\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x11.kharvest.v2.File\x12\x0c\n\x04pods\x18\x02 \x01(\x04\x12.\n\nfirst_seen\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_seen\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\nFilesReply\x12\'\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x18.kharvest.v2.FileSummary\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"0\n\x0e\x43ontentRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\":\n\rContentHeader\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x0b\n\x03md5\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\"U\n\x0c\x43ontentReply\x12,\n\x06header\x18\x01 \x01(\x0b\x32\x1a.kharvest.v2.ContentHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part*\x89\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0b\n\x07INVALID\x10\x01\x12\x12\n\x0eTOO_MANY_FILES\x10\x02\x12\x0c\n\x08\x43ONFLICT\x10\x03\x12\x14\n\x10\x43ONTENT_MISMATCH\x10\x04\x12\r\n\tNOT_ASKED\x10\x05\x12\x0b\n\x07STALLED\x10\x06\x12\x15\n\x11\x43ONTENT_TOO_LARGE\x10\x07\x12\x0e\n\nOVERLOADED\x10\x08\x12\x15\n\x11STORE_UNAVAILABLE\x10\t\x12\x0e\n\nSTORE_FULL\x10\n\x12\x10\n\x0cSTORE_FAILED\x10\x0b\x12\x13\n\x0fUNKNOWN_CONTENT\x10\x0c\x12\x11\n\rSHUTTING_DOWN\x10\r*X\n\x06\x41nswer\x12\x16\n\x12\x41NSWER_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x41\x43KNOWLEDGED\x10\x01\x12\n\n\x06UPLOAD\x10\x02\x12\x0b\n\x07PENDING\x10\x03\x12\x0b\n\x07REFUSED\x10\x04*+\n\x05Order\x12\x10\n\x0cOLDEST_FIRST\x10\x00\x12\x10\n\x0cNEWEST_FIRST\x10\x01\x32\xd2\x01\n\x07Harvest\x12?\n\tGetLimits\x12\x1d.kharvest.v2.GetLimitsRequest\x1a\x13.kharvest.v2.Limits\x12\x44\n\x08\x41nnounce\x12\x1c.kharvest.v2.AnnounceRequest\x1a\x1a.kharvest.v2.AnnounceReply\x12@\n\x06Upload\x12\x1a.kharvest.v2.UploadRequest\x1a\x18.kharvest.v2.UploadReply(\x01\x32\xd5\x01\n\x05Query\x12J\n\nReferences\x12\x1e.kharvest.v2.ReferencesRequest\x1a\x1c.kharvest.v2.ReferencesReply\x12;\n\x05\x46iles\x12\x19.kharvest.v2.FilesRequest\x1a\x17.kharvest.v2.FilesReply\x12\x43\n\x07\x43ontent\x12\x1b.kharvest.v2.ContentRequest\x1a\x19.kharvest.v2.ContentReply0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,12 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILTER_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_REFERENCE_METADATAENTRY']._loaded_options = None
   _globals['_REFERENCE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_REASON']._serialized_start=2298
-  _globals['_REASON']._serialized_end=2563
-  _globals['_ANSWER']._serialized_start=2565
-  _globals['_ANSWER']._serialized_end=2653
-  _globals['_ORDER']._serialized_start=2655
-  _globals['_ORDER']._serialized_end=2698
+  _globals['_REASON']._serialized_start=2336
+  _globals['_REASON']._serialized_end=2601
+  _globals['_ANSWER']._serialized_start=2603
+  _globals['_ANSWER']._serialized_end=2691
+  _globals['_ORDER']._serialized_start=2693
+  _globals['_ORDER']._serialized_end=2736
   _globals['_POD']._serialized_start=72
   _globals['_POD']._serialized_end=110
   _globals['_FILE']._serialized_start=112
@@ -71,31 +71,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADREPLY']._serialized_start=970
   _globals['_UPLOADREPLY']._serialized_end=1007
   _globals['_FILTER']._serialized_start=1010
-  _globals['_FILTER']._serialized_end=1340
+  _globals['_FILTER']._serialized_end=1378
   _globals['_FILTER_METADATAENTRY']._serialized_start=446
   _globals['_FILTER_METADATAENTRY']._serialized_end=493
-  _globals['_REFERENCESREQUEST']._serialized_start=1342
-  _globals['_REFERENCESREQUEST']._serialized_end=1464
-  _globals['_REFERENCE']._serialized_start=1467
-  _globals['_REFERENCE']._serialized_end=1696
+  _globals['_REFERENCESREQUEST']._serialized_start=1380
+  _globals['_REFERENCESREQUEST']._serialized_end=1502
+  _globals['_REFERENCE']._serialized_start=1505
+  _globals['_REFERENCE']._serialized_end=1734
   _globals['_REFERENCE_METADATAENTRY']._serialized_start=446
   _globals['_REFERENCE_METADATAENTRY']._serialized_end=493
-  _globals['_REFERENCESREPLY']._serialized_start=1698
-  _globals['_REFERENCESREPLY']._serialized_end=1780
-  _globals['_FILESREQUEST']._serialized_start=1782
-  _globals['_FILESREQUEST']._serialized_end=1864
-  _globals['_FILESUMMARY']._serialized_start=1867
-  _globals['_FILESUMMARY']._serialized_end=2022
-  _globals['_FILESREPLY']._serialized_start=2024
-  _globals['_FILESREPLY']._serialized_end=2098
-  _globals['_CONTENTREQUEST']._serialized_start=2100
-  _globals['_CONTENTREQUEST']._serialized_end=2148
-  _globals['_CONTENTHEADER']._serialized_start=2150
-  _globals['_CONTENTHEADER']._serialized_end=2208
-  _globals['_CONTENTREPLY']._serialized_start=2210
-  _globals['_CONTENTREPLY']._serialized_end=2295
-  _globals['_HARVEST']._serialized_start=2701
-  _globals['_HARVEST']._serialized_end=2911
-  _globals['_QUERY']._serialized_start=2914
-  _globals['_QUERY']._serialized_end=3127
+  _globals['_REFERENCESREPLY']._serialized_start=1736
+  _globals['_REFERENCESREPLY']._serialized_end=1818
+  _globals['_FILESREQUEST']._serialized_start=1820
+  _globals['_FILESREQUEST']._serialized_end=1902
+  _globals['_FILESUMMARY']._serialized_start=1905
+  _globals['_FILESUMMARY']._serialized_end=2060
+  _globals['_FILESREPLY']._serialized_start=2062
+  _globals['_FILESREPLY']._serialized_end=2136
+  _globals['_CONTENTREQUEST']._serialized_start=2138
+  _globals['_CONTENTREQUEST']._serialized_end=2186
+  _globals['_CONTENTHEADER']._serialized_start=2188
+  _globals['_CONTENTHEADER']._serialized_end=2246
+  _globals['_CONTENTREPLY']._serialized_start=2248
+  _globals['_CONTENTREPLY']._serialized_end=2333
+  _globals['_HARVEST']._serialized_start=2739
+  _globals['_HARVEST']._serialized_end=2949
+  _globals['_QUERY']._serialized_start=2952
+  _globals['_QUERY']._serialized_end=3165
 # @@protoc_insertion_point(module_scope)

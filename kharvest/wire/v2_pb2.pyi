@@ -412,6 +412,7 @@ class Filter(google.protobuf.message.Message):
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     PATH_FIELD_NUMBER: builtins.int
+    PATH_GLOB_FIELD_NUMBER: builtins.int
     MD5_FIELD_NUMBER: builtins.int
     NAMESPACE_FIELD_NUMBER: builtins.int
     POD_FIELD_NUMBER: builtins.int
@@ -420,7 +421,9 @@ class Filter(google.protobuf.message.Message):
     UNTIL_FIELD_NUMBER: builtins.int
     LATEST_FIELD_NUMBER: builtins.int
     path: builtins.str
-    """exact, or a glob where it holds `*`, `?` or `[`: `*` stays within a segment, `**` does not"""
+    """exact"""
+    path_glob: builtins.str
+    """`?`, `*` and `[...]` stay within a segment of the path, `**` crosses them"""
     md5: builtins.bytes
     namespace: builtins.str
     pod: builtins.str
@@ -442,6 +445,7 @@ class Filter(google.protobuf.message.Message):
         self,
         *,
         path: builtins.str | None = ...,
+        path_glob: builtins.str | None = ...,
         md5: builtins.bytes | None = ...,
         namespace: builtins.str | None = ...,
         pod: builtins.str | None = ...,
@@ -450,14 +454,16 @@ class Filter(google.protobuf.message.Message):
         until: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         latest: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_pod", b"_pod", "md5", b"md5", "namespace", b"namespace", "path", b"path", "pod", b"pod", "since", b"since", "until", b"until"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_pod", b"_pod", "latest", b"latest", "md5", b"md5", "metadata", b"metadata", "namespace", b"namespace", "path", b"path", "pod", b"pod", "since", b"since", "until", b"until"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_path_glob", b"_path_glob", "_pod", b"_pod", "md5", b"md5", "namespace", b"namespace", "path", b"path", "path_glob", b"path_glob", "pod", b"pod", "since", b"since", "until", b"until"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_path_glob", b"_path_glob", "_pod", b"_pod", "latest", b"latest", "md5", b"md5", "metadata", b"metadata", "namespace", b"namespace", "path", b"path", "path_glob", b"path_glob", "pod", b"pod", "since", b"since", "until", b"until"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_md5", b"_md5"]) -> typing.Literal["md5"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_namespace", b"_namespace"]) -> typing.Literal["namespace"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_path", b"_path"]) -> typing.Literal["path"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_path_glob", b"_path_glob"]) -> typing.Literal["path_glob"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_pod", b"_pod"]) -> typing.Literal["pod"] | None: ...
 
