@@ -1,0 +1,12 @@
+"""The user API in Python: ask a server what pods hold and held.
+
+with QueryClient("127.0.0.1:50051") as client:
+    for reference in client.references(namespace="shop", latest=True):
+        print(reference.pod, reference.path, reference.observed_at)
+"""
+
+from kharvest.query.client import QueryClient
+from kharvest.query.errors import QueryFailed, ServerUnavailable
+from kharvest.query.values import FoundFile, FoundReference
+
+__all__ = ["FoundFile", "FoundReference", "QueryClient", "QueryFailed", "ServerUnavailable"]

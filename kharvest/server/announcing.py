@@ -1,0 +1,71 @@
+"""What the server does with an announcement: settle what the store knows, elect uploaders for the rest, or wait."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from kharvest.server.announcement import Announced, Announcement, Fate, Outcome
+from kharvest.server.config import ServerConfig
+from kharvest.server.elections import Elections
+from kharvest.server.ledger import Ledger
+from kharvest.server.metrics import Metrics
+from kharvest.spi import Signature
+
+
+class Announcer:
+    """Answers announcements, of both protocols. Used on one event loop."""
+
+    def __init__(self, ledger: Ledger, elections: Elections, metrics: Metrics, config: ServerConfig) -> None:
+        self._ledger = ledger
+        self._elections = elections
+        self._metrics = metrics
+        self._config = config
+        self._held = 0
+        self._draining = False
+
+    def drain(self) -> None:
+        """Hold no announcement any more: those that are held are answered now."""
+        self._draining = True
+        self._elections.wake()
+
+    async def announce(self, announcement: Announcement, hold_seconds: float, ask_seconds: float) -> list[Outcome]:
+        """What becomes of each file. Nothing is MISSING in the end: it is to be uploaded, or pending.
+
+        Returns as soon as this pod has something to upload. Otherwise it is held while others upload, at most
+        `hold_seconds`.
+
+        Raises:
+            Overloaded, ShuttingDown: try again later.
+            StoreError: the store failed. What was acknowledged before stays so, and announcing again is safe.
+        """
+        outcomes: dict[Announced, Outcome] = {}
+        missing = list(dict.fromkeys(announcement.files))
+        deadline = asyncio.get_running_loop().time() + hold_seconds
+        while missing:
+            settled = await self._ledger.settle(replace(announcement, files=tuple(missing)))
+            outcomes.update(zip(missing, settled, strict=True))
+            self._metrics.settled(missing, settled)
+            missing = [file for file in missing if outcomes[file] is Fate.MISSING]
+            if not missing:
+                break
+            lacking = [file.signature for file in missing]
+            asked = await self._elections.elect(announcement.pod, lacking, ask_seconds)
+            if asked or not await self._hold(lacking, deadline):
+                for file in missing:
+                    outcomes[file] = Fate.UPLOAD if file.signature in asked else Fate.PENDING
+                break
+        return [outcomes[file] for file in announcement.files]
+
+    async def _hold(self, lacking: list[Signature], deadline: float) -> bool:
+        """Wait for others to upload; whether it is worth looking again."""
+        seconds = deadline - asyncio.get_running_loop().time()
+        if seconds <= 0 or self._draining or self._held >= self._config.max_held:
+            return False
+        self._held += 1
+        self._metrics.held(self._held)
+        try:
+            return await self._elections.wait(lacking, seconds) and not self._draining
+        finally:
+            self._held -= 1
+            self._metrics.held(self._held)

@@ -1,0 +1,73 @@
+"""Why the server itself refuses something; what a store refuses is in `kharvest.spi.errors`.
+
+KharvestError
+└── Refused
+    ├── Overloaded        queues are full
+    ├── ShuttingDown      this server is going away
+    ├── NotAsked          an upload nobody asked for
+    ├── Stalled           an upload without progress
+    ├── TooManyFiles      a batch over the limit
+    └── ContentTooLarge   a content over the limit
+"""
+
+from __future__ import annotations
+
+from kharvest.spi import KharvestError
+
+
+class Refused(KharvestError):
+    """The server refuses a call, or a file of it. `retry_after_seconds` is None where trying again changes nothing."""
+
+    retry_after_seconds: float | None = None
+
+
+class Overloaded(Refused):
+    """Queues are full: the store does not keep up with what is announced."""
+
+    def __init__(self, what: str, retry_after_seconds: float) -> None:
+        super().__init__(f"{what}; try again in {retry_after_seconds:g} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ShuttingDown(Refused):
+    """This server is going away."""
+
+    retry_after_seconds = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("this server is shutting down; try again, another one may answer")
+
+
+class NotAsked(Refused):
+    """An upload that nobody asked for, or not any more."""
+
+    retry_after_seconds = 0.0
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"nobody asked this pod to upload {path} now; announce it again")
+
+
+class Stalled(Refused):
+    """An upload that made no progress."""
+
+    retry_after_seconds = 0.0
+
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__(f"the upload of {path} made no progress for {seconds:g} s; announce it again")
+
+
+class TooManyFiles(Refused):
+    """A batch over the limit."""
+
+    def __init__(self, files: int, limit: int) -> None:
+        super().__init__(f"{files} files in one call, at most {limit} are allowed; split the batch (see GetLimits)")
+
+
+class ContentTooLarge(Refused):
+    """A content over the limit."""
+
+    def __init__(self, path: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"{path} has {size} bytes, at most {limit} are allowed; "
+            "leave it out, or have the operator raise --max-content-bytes"
+        )

@@ -1,0 +1,150 @@
+"""The v2 service that clients beside applications talk to: translates between the wire and the server's values."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from kharvest.server.announcement import Announced, Announcement, Fate, Outcome
+from kharvest.server.announcing import Announcer
+from kharvest.server.clock import Clock
+from kharvest.server.config import CLIENT_UPLOADS, MAX_CHUNK_BYTES, ServerConfig
+from kharvest.server.errors import ContentTooLarge, TooManyFiles
+from kharvest.server.metrics import Metrics
+from kharvest.server.receiving import Receiver
+from kharvest.server.refusing import Context, refusing, told
+from kharvest.spi import Content, InvalidValue, KharvestError, Metadata, Pod, Signature
+from kharvest.wire import v2_pb2 as v2
+from kharvest.wire.v2_pb2_grpc import HarvestServicer
+
+HELD_RETRY_SECONDS = 1.0
+"""When to announce again what is pending, after a call was not held or held in vain."""
+REPLY_SECONDS = 1.0
+"""What is left of a call's deadline, at least, when it is held no longer."""
+
+_ANSWERS = {
+    Fate.ACKNOWLEDGED: v2.ACKNOWLEDGED,
+    Fate.UPLOAD: v2.UPLOAD,
+    Fate.PENDING: v2.PENDING,
+}
+
+
+class HarvestService(HarvestServicer):
+    """`kharvest.v2.Harvest`."""
+
+    def __init__(
+        self, announcer: Announcer, receiver: Receiver, clock: Clock, metrics: Metrics, config: ServerConfig
+    ) -> None:
+        self._announcer = announcer
+        self._receiver = receiver
+        self._clock = clock
+        self._metrics = metrics
+        self._config = config
+
+    async def GetLimits(self, request: v2.GetLimitsRequest, context: Context) -> v2.Limits:
+        """What this server accepts."""
+        return v2.Limits(
+            max_files=self._config.max_files,
+            max_content_bytes=self._config.max_content_bytes,
+            max_chunk_bytes=MAX_CHUNK_BYTES,
+            max_uploads=CLIENT_UPLOADS,
+        )
+
+    async def Announce(self, request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:
+        """Tells what becomes of each file; one that is refused does not touch the others."""
+        async with refusing(context, self._metrics):
+            if len(request.files) > self._config.max_files:
+                raise TooManyFiles(len(request.files), self._config.max_files)
+            pod, metadata = _speaker(request.pod, request.metadata)
+            files = [self._judge(file) for file in request.files]
+            _refuse_repeated_paths(files)
+            good = tuple(file for file in files if isinstance(file, Announced))
+            announcement = Announcement(pod, metadata, good, self._clock.now_ns())
+            outcomes = iter(
+                await self._announcer.announce(announcement, self._hold_seconds(context), self._config.ask_seconds)
+            )
+            return self._reply([next(outcomes) if isinstance(file, Announced) else file for file in files])
+
+    async def Upload(
+        self,
+        request_iterator: AsyncIterator[v2.UploadRequest],
+        context: Context,
+    ) -> v2.UploadReply:
+        """Stores one content and records the pod's reference to it."""
+        async with refusing(context, self._metrics):
+            first = await anext(request_iterator, None)
+            if first is None or first.WhichOneof("part") != "header":
+                raise InvalidValue("upload", "it does not begin with a header", "send the header first")
+            pod, metadata = _speaker(first.header.pod, first.header.metadata)
+            file = _announced(first.header.file)
+            if file.content is None:
+                raise InvalidValue("md5", "a removal has no content", "announce it; there is nothing to upload")
+            announcement = Announcement(pod, metadata, (file,), self._clock.now_ns())
+            already_stored = await self._receiver.receive(announcement, _chunks(request_iterator))
+            return v2.UploadReply(already_stored=already_stored)
+
+    def _judge(self, file: v2.File) -> Announced | KharvestError:
+        try:
+            announced = _announced(file)
+        except InvalidValue as error:
+            return error
+        if file.size > self._config.max_content_bytes:
+            return ContentTooLarge(file.path, file.size, self._config.max_content_bytes)
+        return announced
+
+    def _hold_seconds(self, context: Context) -> float:
+        remaining: float | None = context.time_remaining()  # None without a deadline
+        if remaining is None:
+            return self._config.hold_seconds
+        return min(self._config.hold_seconds, remaining - REPLY_SECONDS)
+
+    def _reply(self, outcomes: list[Outcome]) -> v2.AnnounceReply:
+        reply = v2.AnnounceReply(
+            answers=[v2.REFUSED if isinstance(outcome, KharvestError) else _ANSWERS[outcome] for outcome in outcomes]
+        )
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, KharvestError):
+                _status, reason = told(outcome)
+                self._metrics.refused(v2.Reason.Name(reason))
+                reply.refusals.add(index=index, reason=reason, message=str(outcome))
+        if v2.PENDING in reply.answers and v2.UPLOAD not in reply.answers:
+            reply.retry_after_ms = int(HELD_RETRY_SECONDS * 1000)
+        return reply
+
+
+def _speaker(pod: v2.Pod, metadata: object) -> tuple[Pod, Metadata]:
+    if not pod.name:
+        raise InvalidValue("pod", "its name is empty", "send the pod's name and namespace")
+    if not pod.namespace:
+        raise InvalidValue("namespace", "it is empty", "send the pod's name and namespace")
+    return Pod(pod.namespace, pod.name), Metadata(metadata)  # type: ignore[arg-type]  # protobuf's map is a mapping
+
+
+def _announced(file: v2.File) -> Announced:
+    signature = Signature(file.path, file.md5)
+    if signature.is_removal:
+        if file.sha256 or file.size:
+            problem = "16 zero bytes stand for a removal, and there is a SHA-256 or a size"
+            raise InvalidValue("md5", problem, "leave both out, or send the MD5 of the content")
+        return Announced(signature, None)
+    return Announced(signature, Content(file.sha256, file.md5, file.size))
+
+
+def _refuse_repeated_paths(files: list[Announced | KharvestError]) -> None:
+    """A pod has one version of a path at a time, so a second one in the same call says nothing."""
+    seen = set()
+    for index, file in enumerate(files):
+        if isinstance(file, Announced):
+            path = file.signature.path
+            if path in seen:
+                files[index] = InvalidValue("path", f"{path!r} is twice in this call", "send each path once")
+            seen.add(path)
+
+
+async def _chunks(requests: AsyncIterator[v2.UploadRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.WhichOneof("part") != "chunk":
+            raise InvalidValue("upload", "something else than a chunk follows the header", "send chunks only")
+        if len(request.chunk) > MAX_CHUNK_BYTES:
+            problem = f"{len(request.chunk)} bytes, at most {MAX_CHUNK_BYTES} are allowed"
+            raise InvalidValue("chunk", problem, "send smaller chunks (see GetLimits)")
+        yield request.chunk

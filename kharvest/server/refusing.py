@@ -1,0 +1,92 @@
+"""How an error reaches a caller: a gRPC status with a message for people and a reason for programs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+
+from kharvest.server.errors import (
+    ContentTooLarge,
+    NotAsked,
+    Overloaded,
+    Refused,
+    ShuttingDown,
+    Stalled,
+    TooManyFiles,
+)
+from kharvest.server.metrics import Metrics
+from kharvest.spi import (
+    Conflict,
+    ContentMismatch,
+    InvalidValue,
+    KharvestError,
+    StoreFull,
+    StoreUnavailable,
+    UnknownContent,
+)
+from kharvest.wire import v2_pb2 as v2
+
+logger = logging.getLogger(__name__)
+
+REASON_KEY = "kharvest-reason"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+STORE_RETRY_SECONDS = 2.0
+
+Status = grpc.StatusCode
+Context = grpc.aio.ServicerContext[Any, Any]
+"""The context of any call: what it does does not depend on the messages."""
+
+# The first class that an error is an instance of says what the caller is told.
+_TOLD: tuple[tuple[type[KharvestError], grpc.StatusCode, v2.Reason.ValueType], ...] = (
+    (InvalidValue, Status.INVALID_ARGUMENT, v2.INVALID),
+    (TooManyFiles, Status.INVALID_ARGUMENT, v2.TOO_MANY_FILES),
+    (ContentTooLarge, Status.INVALID_ARGUMENT, v2.CONTENT_TOO_LARGE),
+    (ContentMismatch, Status.INVALID_ARGUMENT, v2.CONTENT_MISMATCH),
+    (Conflict, Status.FAILED_PRECONDITION, v2.CONFLICT),
+    (NotAsked, Status.FAILED_PRECONDITION, v2.NOT_ASKED),
+    (Stalled, Status.ABORTED, v2.STALLED),
+    (UnknownContent, Status.NOT_FOUND, v2.UNKNOWN_CONTENT),
+    (Overloaded, Status.RESOURCE_EXHAUSTED, v2.OVERLOADED),
+    (ShuttingDown, Status.UNAVAILABLE, v2.SHUTTING_DOWN),
+    (StoreUnavailable, Status.UNAVAILABLE, v2.STORE_UNAVAILABLE),
+    (StoreFull, Status.RESOURCE_EXHAUSTED, v2.STORE_FULL),
+    (KharvestError, Status.INTERNAL, v2.STORE_FAILED),
+)
+
+
+def told(error: KharvestError) -> tuple[grpc.StatusCode, v2.Reason.ValueType]:
+    """The status and the reason that a caller is told for an error."""
+    return next((status, reason) for kind, status, reason in _TOLD if isinstance(error, kind))
+
+
+@asynccontextmanager
+async def refusing(context: Context, metrics: Metrics) -> AsyncIterator[None]:
+    """Turn an error into the status that the caller is told. Bugs are logged and told as INTERNAL."""
+    try:
+        yield
+    except KharvestError as error:
+        status, reason = told(error)
+        metrics.refused(v2.Reason.Name(reason))
+        if reason == v2.STORE_FAILED:
+            logger.exception("the store failed")
+        trailing = [(REASON_KEY, v2.Reason.Name(reason))]
+        seconds = _retry_seconds(error)
+        if seconds is not None:
+            trailing.append((PUSHBACK_KEY, str(int(seconds * 1000))))
+        await context.abort(status, str(error), tuple(trailing))
+    except grpc.aio.AbortError:
+        raise
+    except Exception:
+        logger.exception("a call failed with an unexpected error")
+        metrics.refused("BUG")
+        await context.abort(Status.INTERNAL, "unexpected error, see the server's log")
+
+
+def _retry_seconds(error: KharvestError) -> float | None:
+    if isinstance(error, Refused):
+        return error.retry_after_seconds
+    return STORE_RETRY_SECONDS if isinstance(error, (StoreUnavailable, StoreFull)) else None
