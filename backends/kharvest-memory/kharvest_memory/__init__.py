@@ -1,0 +1,1 @@
+"""The in-memory store of kharvest, for tests and demonstrations."""

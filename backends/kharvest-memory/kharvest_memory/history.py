@@ -1,0 +1,122 @@
+"""References in the order of their times, with an index for each thing one can ask by."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Hashable, Iterator, Sequence
+from typing import TypeAlias
+
+from kharvest.spi import Order, Query, Reference, Signature, Timeline
+
+Entry: TypeAlias = tuple[int, int, Reference]
+"""Time, number, reference. The number is given once, ascending, so entries have a total order: their natural one."""
+
+
+class History:
+    """Every reference, once. Not thread-safe: the store's lock guards it.
+
+    Each index maps a key to its entries, ascending. An entry is mostly the newest of all, so adding one is an append;
+    finding where a page starts is a binary search.
+    """
+
+    def __init__(self) -> None:
+        self._next_number = 0
+        self._all: list[Entry] = []
+        self._indexes: dict[Hashable, list[Entry]] = {}
+
+    def add(self, reference: Reference) -> bool:
+        """Add a reference; False if it is there already."""
+        timeline = self._indexes.get(reference.timeline, [])
+        time_ns = reference.observed_at_ns
+        same_time = timeline[bisect_left(timeline, (time_ns,)) : bisect_left(timeline, (time_ns + 1,))]
+        if any(entry[2] == reference for entry in same_time):
+            return False
+        entry = (time_ns, self._next_number, reference)
+        self._next_number += 1
+        insort(self._all, entry)
+        for key in _keys(reference):
+            insort(self._indexes.setdefault(key, []), entry)
+        return True
+
+    def remove(self, entry: Entry) -> None:
+        """Remove an entry that is there."""
+        del self._all[bisect_left(self._all, entry)]
+        for key in _keys(entry[2]):
+            entries = self._indexes[key]
+            del entries[bisect_left(entries, entry)]
+            if not entries:
+                del self._indexes[key]
+
+    def names(self, signature: Signature) -> bool:
+        """Whether any reference has this signature."""
+        return signature in self._indexes
+
+    def newest(self, timeline: Timeline) -> Reference | None:
+        """The last reference of a timeline."""
+        entries = self._indexes.get(timeline)
+        return entries[-1][2] if entries else None
+
+    def matching(self, query: Query, after: tuple[int, int] | None = None) -> Iterator[Entry]:
+        """The entries that match, in the query's order, from behind position `after` on."""
+        entries = self._candidates(query)
+        first = 0 if query.since_ns is None else bisect_left(entries, (query.since_ns,))
+        end = len(entries) if query.until_ns is None else bisect_left(entries, (query.until_ns,))
+        if query.order is Order.OLDEST_FIRST:
+            if after is not None:
+                first = max(first, bisect_right(entries, after, key=_position))
+            indexes = range(first, end)
+        else:
+            if after is not None:
+                end = min(end, bisect_left(entries, after, key=_position))
+            indexes = range(end - 1, first - 1, -1)
+        return (entries[index] for index in indexes if self._matches(entries[index], query))
+
+    def _candidates(self, query: Query) -> Sequence[Entry]:
+        """The shortest list that holds every match."""
+        keys: list[Hashable] = [("metadata", *pair) for pair in query.metadata.items()]
+        if query.path is not None:
+            keys.append(("path", query.path))
+        if query.pod is not None:
+            keys.append(("pod", query.pod))
+        if query.namespace is not None:
+            keys.append(("namespace", query.namespace))
+        if query.md5 is not None:
+            keys.append(("md5", query.md5))
+            if query.path:
+                keys.append(Signature(query.path, query.md5))
+        return min((self._indexes.get(key, []) for key in keys), key=len, default=self._all)
+
+    def _matches(self, entry: Entry, query: Query) -> bool:
+        reference = entry[2]
+        signature, pod = reference.signature, reference.pod
+        return (
+            (query.path is None or signature.path == query.path)
+            and (query.path_prefix is None or signature.path.startswith(query.path_prefix))
+            and (query.md5 is None or signature.md5 == query.md5)
+            and (query.namespace is None or pod.namespace == query.namespace)
+            and (query.pod is None or pod.name == query.pod)
+            and reference.metadata.matches(query.metadata)
+            and (not query.latest or self._is_latest(entry, query.until_ns))
+        )
+
+    def _is_latest(self, entry: Entry, until_ns: int | None) -> bool:
+        timeline = self._indexes[entry[2].timeline]
+        end = len(timeline) if until_ns is None else bisect_left(timeline, (until_ns,))
+        return timeline[end - 1] is entry
+
+
+def _position(entry: Entry) -> tuple[int, int]:
+    return entry[:2]
+
+
+def _keys(reference: Reference) -> list[Hashable]:
+    """What a reference can be found by. Values of different types never equal each other, words tell strings apart."""
+    return [
+        reference.timeline,
+        reference.signature,
+        ("path", reference.signature.path),
+        ("md5", reference.signature.md5),
+        ("pod", reference.pod.name),
+        ("namespace", reference.pod.namespace),
+        *(("metadata", *pair) for pair in reference.metadata.items()),
+    ]

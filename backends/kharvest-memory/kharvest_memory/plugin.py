@@ -1,0 +1,32 @@
+"""What the registry imports: the hook of the `memory:` scheme."""
+
+from __future__ import annotations
+
+from kharvest.spi import Backend, InvalidStoreURL, ReferenceStore, Store, hookimpl, mask_url
+
+
+@hookimpl
+def kharvest_backend(scheme: str) -> Backend | None:
+    """The backend of `memory:`. It declares no capability: nothing survives the process, or is seen by another."""
+    if scheme != "memory":
+        return None
+    return Backend(spi_version=(1, 0), capabilities=frozenset(), open=_open, open_references=_open_references)
+
+
+def _open(url: str) -> Store:
+    from kharvest_memory.store import MemoryStore  # noqa: PLC0415  a plugin loads its store when it opens one
+
+    _check(url)
+    return MemoryStore()
+
+
+def _open_references(url: str) -> ReferenceStore:
+    from kharvest_memory.references import References  # noqa: PLC0415  as above
+
+    _check(url)
+    return References()
+
+
+def _check(url: str) -> None:
+    if url.lower() != "memory:":
+        raise InvalidStoreURL(mask_url(url), "a memory store has no name and no options", "write memory:")
