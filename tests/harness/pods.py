@@ -45,6 +45,12 @@ def reason_of(error: grpc.RpcError) -> str:
     return next((value for key, value in call.trailing_metadata() if key == "kharvest-reason"), "")
 
 
+def details_of(error: grpc.RpcError) -> str:
+    """The message that people are told."""
+    call: Any = error
+    return str(call.details())
+
+
 class Pod:
     """One pod, on a connection of its own."""
 

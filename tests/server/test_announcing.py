@@ -148,4 +148,3 @@ def test_more_announcements_than_may_be_held_are_answered_pending(store_url: str
         assert third.answers(file) == [v2.PENDING]
         first.upload(file, b"a")
         assert held.result(10) == [v2.ACKNOWLEDGED]
-

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from harness import Pod, ServerProcess, ServerThread, announced
-from harness.pods import reason_of
+from harness.pods import details_of, reason_of
 from harness.waiting import wait_until_held
 
 from kharvest.wire import v2_pb2 as v2
@@ -106,8 +106,8 @@ def test_an_upload_that_nobody_asked_for_is_refused(server: ServerThread) -> Non
         pod.upload(FILE, CONTENT)
     assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert reason_of(refusal.value) == "NOT_ASKED"
-    assert "/var/dump" in refusal.value.details()
-    assert "announce it again" in refusal.value.details()
+    assert "/var/dump" in details_of(refusal.value)
+    assert "announce it again" in details_of(refusal.value)
 
 
 def test_an_upload_that_another_pod_was_asked_for_is_refused(server: ServerThread) -> None:
