@@ -20,8 +20,8 @@ START_SECONDS = 30.0
 class ServerThread:
     """A server of this process, on an event loop in a thread of its own, on a free port."""
 
-    def __init__(self, store: str, **settings: float) -> None:
-        self._config = ServerConfig(store=store, listen="127.0.0.1:0", **settings)  # type: ignore[arg-type]
+    def __init__(self, store: str, listen: str = "127.0.0.1:0", **settings: float) -> None:
+        self._config = ServerConfig(store=store, listen=listen, **settings)  # type: ignore[arg-type]
         self._started = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="server")
