@@ -41,8 +41,13 @@ def content_of(seed: int, size: int) -> bytes:
 
 def reason_of(error: grpc.RpcError) -> str:
     """The reason that a program is told."""
+    return trailing_of(error).get("kharvest-reason", "")
+
+
+def trailing_of(error: grpc.RpcError) -> dict[str, str]:
+    """The trailing metadata of a refusal."""
     call: Any = error
-    return next((value for key, value in call.trailing_metadata() if key == "kharvest-reason"), "")
+    return dict(call.trailing_metadata())
 
 
 def details_of(error: grpc.RpcError) -> str:

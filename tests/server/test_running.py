@@ -9,15 +9,14 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2
-from grpc_health.v1.health_pb2_grpc import HealthStub
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
-from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from harness import Pod, ServerProcess, ServerThread, announced
-from harness.pods import details_of, reason_of
+from harness.pods import details_of, reason_of, trailing_of
 
 from kharvest.server import CannotListen
 from kharvest.wire import v2_pb2 as v2
@@ -25,11 +24,13 @@ from kharvest.wire import v2_pb2 as v2
 
 def test_health_and_reflection_answer(server: ServerThread) -> None:
     with grpc.insecure_channel(server.address) as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)  # its stubs do not tell its methods
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         for service in ("", "kharvest.v2.Harvest", "kharvest.v2.Query", "kharvest.Kharvest"):
-            reply = HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
+            reply = health.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
             assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        requests = iter([ServerReflectionRequest(list_services="")])
-        (listed,) = ServerReflectionStub(channel).ServerReflectionInfo(requests, timeout=10)
+        requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        (listed,) = reflection.ServerReflectionInfo(requests, timeout=10)
         names = {service.name for service in listed.list_services_response.service}
         assert {"kharvest.v2.Harvest", "kharvest.v2.Query", "kharvest.Kharvest", "grpc.health.v1.Health"} <= names
 
@@ -81,7 +82,7 @@ def test_a_store_that_is_away_acknowledges_nothing_and_serves_again_when_it_is_b
                 pod.answers(announced("/etc/b", b"a"))
             assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
             assert reason_of(refusal.value) == "STORE_UNAVAILABLE"
-            assert dict(refusal.value.trailing_metadata())["grpc-retry-pushback-ms"] == "2000"
+            assert trailing_of(refusal.value)["grpc-retry-pushback-ms"] == "2000"
             assert len(pod.references()) == 1, "reading goes on"
             other.execute("ROLLBACK")
         assert pod.harvest_files({"/etc/b": b"a"}) == 0
