@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from kharvest.spi.errors import InvalidStoreURL
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
 _SECRET = re.compile(r"pass|pwd|secret|token|key|credential|signature|^sig$", re.IGNORECASE)
+_PASSWORD = re.compile(r"^([^:]*://[^:/@]*:).*@", re.DOTALL)
 _MASK = "***"
 
 
@@ -26,14 +26,17 @@ def scheme_of(url: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """The URL with its password, and the values of query options that look like secrets, replaced by `***`."""
-    try:
-        parts = urlsplit(url)
-        user, at, host = parts.netloc.rpartition("@")
-        name, colon, _password = user.partition(":")
-        netloc = f"{name}{colon}{_MASK if colon else ''}{at}{host}"
-        options = [(key, _MASK if _SECRET.search(key) else value) for key, value in parse_qsl(parts.query, True)]
-        query = urlencode(options, safe="*/:") if options else parts.query
-        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment)) if netloc or query else url
-    except ValueError:
-        return f"{scheme_of(url)}:{_MASK}"
+    """The URL with its password, and the values of query options that look like secrets, replaced by `***`.
+
+    Meant for any text: a password that was not quoted, with an `@` or a slash in it, is masked to its end.
+    """
+    before, question_mark, options = url.partition("?")
+    masked = _PASSWORD.sub(rf"\1{_MASK}@", before)
+    if not question_mark:
+        return masked
+    return f"{masked}?{'&'.join(map(_mask_option, options.split('&')))}"
+
+
+def _mask_option(option: str) -> str:
+    name, equals, _value = option.partition("=")
+    return f"{name}={_MASK}" if equals and _SECRET.search(name) else option

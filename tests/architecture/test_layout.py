@@ -1,0 +1,53 @@
+"""The tree keeps its shape: imports point one way, distributions carry one version, generated code is in step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import kharvest
+
+ROOT = Path(__file__).parents[2]
+PROJECTS = sorted(
+    [ROOT / "pyproject.toml", *ROOT.glob("backends/*/pyproject.toml"), *ROOT.glob("conformance/pyproject.toml")]
+)
+
+
+def test_imports_point_one_way() -> None:
+    run = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=[path.parent.name for path in PROJECTS])
+def test_every_distribution_carries_one_version(project: Path) -> None:
+    described = tomllib.loads(project.read_text())["project"]
+    assert described["version"] == kharvest.__version__
+    major, minor, _patch = map(int, kharvest.__version__.split("."))
+    span = f">={major}.{minor},<{major}.{minor + 1}"
+    ours = [line for line in described["dependencies"] if line.startswith("kharvest")]
+    ours += [
+        line for lines in described.get("optional-dependencies", {}).values() for line in lines if "kharvest" in line
+    ]
+    assert ours, "a backend depends on the core, and the core offers the backends"
+    assert all(line.endswith(span) for line in ours), ours
+
+
+def test_every_backend_can_be_installed_as_an_extra_of_the_core() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for backend in ROOT.glob("backends/kharvest-*"):
+        assert any(line.startswith(backend.name) for lines in extras.values() for line in lines), backend.name
+
+
+def test_generated_code_is_in_step_with_the_protocol(tmp_path: Path) -> None:
+    subprocess.run([ROOT / "proto/generate.sh", tmp_path], cwd=ROOT, check=True, capture_output=True)
+    generated = sorted((tmp_path / "kharvest/wire").iterdir())
+    assert len(generated) == 8
+    for file in generated:
+        committed = ROOT / "kharvest/wire" / file.name
+        assert file.read_bytes() == committed.read_bytes(), f"{file.name} is out of step: run `make generated`"
