@@ -1,0 +1,243 @@
+"""The pytest plug-in: options, deviations, a guard against tests that go missing, and the report.
+
+It is loaded in every run of pytest where the suite is installed, so it imports neither the tests nor Hypothesis.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from kharvest.spi import KharvestError
+from kharvest_conformance import __version__
+from kharvest_conformance.clauses import Clause, clause_of
+from kharvest_conformance.deviations import read_deviations
+from kharvest_conformance.registered import StoreNotEmpty, registered
+from kharvest_conformance.report import Outcome, Report, Result, StoreReport
+from kharvest_conformance.session import (
+    DEFAULT_EXAMPLES,
+    DEFAULT_SEED,
+    PLACES,
+    SESSION,
+    SKIPPED_BY_SUITE,
+    Session,
+    class_node,
+    parse_seed,
+)
+
+SUITE_VERSION = (int(__version__.split(".")[0]), int(__version__.split(".")[1]))
+_DEVIATION = pytest.StashKey[str]()
+_DESELECTED = pytest.StashKey[dict[str, set[str]]]()
+_REPLACED = pytest.StashKey[list[str]]()
+_EXPECTED = pytest.StashKey[dict[str, set[str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kharvest", "kharvest store conformance")
+    group.addoption("--kharvest-store", metavar="URL", help="the store to test; env:NAME reads it from a variable")
+    group.addoption("--kharvest-contents", metavar="URL", help="where its contents are, if not there")
+    group.addoption(
+        "--kharvest-destroy-data", action="store_true", help="empty the store first, should it hold anything"
+    )
+    group.addoption("--kharvest-examples", metavar="N", type=int, default=DEFAULT_EXAMPLES, help="random examples")
+    group.addoption("--kharvest-seed", metavar="N", default=str(DEFAULT_SEED), help="their seed; `random` draws one")
+    group.addoption("--kharvest-deviations", metavar="FILE", type=Path, help="known deviations, with their reasons")
+    group.addoption("--kharvest-json", metavar="FILE", type=Path, help="write the report for machines there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    options = config.option
+    if options.kharvest_examples < 1:
+        raise pytest.UsageError("--kharvest-examples must be at least 1")
+    harness = None
+    try:
+        if options.kharvest_store:
+            harness = registered(options.kharvest_store, options.kharvest_contents)
+        report = Report(options.kharvest_examples, parse_seed(options.kharvest_seed))
+    except KharvestError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SESSION] = Session(harness, options.kharvest_deviations, report)
+    config.stash[_EXPECTED] = {}
+    config.stash[_DESELECTED] = {}
+    config.stash[_REPLACED] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Look at the store before any test touches it: what is wrong with it is said once."""
+    harness = session.config.stash[SESSION].harness
+    if harness is None or session.config.option.collectonly:
+        return
+    try:
+        if session.config.option.kharvest_destroy_data:
+            harness.destroy(harness.name)
+        harness.create()
+    except StoreNotEmpty as error:
+        raise pytest.UsageError(f"{error}, or have it emptied with --kharvest-destroy-data") from error
+    except KharvestError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note which tests must run, before anybody takes one out, and mark the known deviations."""
+    by_class: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and clause_of(item.function) is not None:
+            by_class.setdefault(class_node(item), []).append(item)
+    if by_class and hasattr(config, "workerinput"):
+        raise pytest.UsageError("the conformance suite runs in one process: give -n 0 to pytest-xdist")
+    for node, members in by_class.items():
+        tests = _suite_tests()
+        config.stash[_EXPECTED][node] = set(tests)
+        for name in tests:
+            if inspect.getattr_static(members[0].cls, name, None) is not tests[name]:
+                config.stash[_REPLACED].append(f"{name} of {node} is not the suite's: somebody replaced it")
+        if any("::" in argument for argument in config.args):  # the command line names single tests
+            config.stash[_DESELECTED][node] = set(tests) - {_test_name(item) for item in members}
+        deviations = _deviations(config, members[0].cls)
+        for item in members:
+            _mark(item, deviations)
+
+
+def _suite_tests() -> Mapping[str, object]:
+    from kharvest_conformance.suite.whole import SUITE_TESTS  # noqa: PLC0415  # only where its tests are run
+
+    return SUITE_TESTS
+
+
+def _test_name(item: pytest.Item) -> str:
+    return item.name.partition("[")[0]
+
+
+def _deviations(config: pytest.Config, cls: type | None) -> dict[str, str]:
+    path = getattr(cls, "deviations", None) or config.stash[SESSION].deviations
+    if path is None:
+        return {}
+    try:
+        return read_deviations(path, _suite_tests().keys())
+    except KharvestError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _mark(item: pytest.Function, deviations: dict[str, str]) -> None:
+    reason = deviations.get(item.name) or deviations.get(_test_name(item))
+    clause = clause_of(item.function)
+    if reason is not None:
+        item.stash[_DEVIATION] = reason
+        item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+    elif clause is not None and clause.is_new(SUITE_VERSION):
+        reason = "a new test: it is a failure from the next minor version on"
+        item.add_marker(pytest.mark.xfail(strict=False, reason=reason))
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if _clause(item) is not None:
+            item.config.stash[_DESELECTED].setdefault(class_node(item), set()).add(item.name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    clause = _clause(item)
+    if clause is None:
+        return report
+    result = _result(item, clause, report, call)
+    if result is not None:
+        store = item.config.stash[SESSION].report.stores.get(class_node(item))
+        if store is None:  # it could not even be opened
+            store = StoreReport("?", "", frozenset())
+            item.config.stash[SESSION].report.stores[class_node(item)] = store
+        store.results[item.name] = result
+        if result.outcome is Outcome.FAILED:
+            report.sections.append(("the clause that is broken", f"{clause.place}: {clause.words!r}"))
+            report.sections.append(("what was done: run this to see it again", result.snippet))
+    return report
+
+
+def _not_run_or_expected(item: pytest.Item, clause: Clause, report: pytest.TestReport) -> Result:
+    if hasattr(report, "wasxfail"):
+        if _DEVIATION in item.stash:
+            return Result(item.name, clause, Outcome.DEVIATES, item.stash[_DEVIATION])
+        if clause.is_new(SUITE_VERSION):
+            return Result(item.name, clause, Outcome.WARNED, report.wasxfail)
+        return Result(item.name, clause, Outcome.FAILED, "a mark hides that it fails: name it in the deviations file")
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    reason = reason.removeprefix("Skipped: ")
+    if not item.stash.get(SKIPPED_BY_SUITE, False):
+        return Result(item.name, clause, Outcome.FAILED, f"it was skipped, and not by the suite ({reason})")
+    if _DEVIATION in item.stash:
+        return Result(item.name, clause, Outcome.FAILED, f"a deviation is declared, but it does not apply: {reason}")
+    return Result(item.name, clause, Outcome.SKIPPED, reason)
+
+
+def _result(item: pytest.Item, clause: Clause, report: pytest.TestReport, call: pytest.CallInfo[None]) -> Result | None:
+    """What this phase of a test says of it; None if nothing new."""
+    if report.passed:
+        return Result(item.name, clause, Outcome.PASSED) if report.when == "call" else None
+    if report.skipped:
+        return _not_run_or_expected(item, clause, report)
+    places = item.stash.get(PLACES, None)
+    snippet = places.transcript.snippet() if places is not None and places.transcript is not None else ""
+    if call.excinfo is not None:
+        detail = f"{call.excinfo.typename}: {call.excinfo.value}"
+    elif _DEVIATION in item.stash:
+        detail = f"the deviation has gone: take it out of the file ({item.stash[_DEVIATION]})"
+    else:
+        detail = str(report.longrepr)
+    return Result(item.name, clause, Outcome.FAILED, detail, snippet)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Add what went missing to the report, and fail the run if the report does."""
+    config = session.config
+    state = config.stash.get(SESSION, None)
+    if (
+        state is None
+        or config.option.collectonly
+        or exitstatus not in _ENDED
+        or session.shouldfail
+        or session.shouldstop
+    ):
+        return
+    report = state.report
+    replaced: list[str] = config.stash[_REPLACED]
+    report.problems.extend(replaced)
+    if state.harness is not None and not report.stores:
+        report.problems.append("no test of the suite has run, although a store was named to be tested")
+    for node, expected in config.stash[_EXPECTED].items():
+        deselected = config.stash[_DESELECTED].get(node, set())
+        store = report.stores.get(node)
+        if store is None:
+            if {name.partition("[")[0] for name in deselected} >= expected:
+                continue  # all of it was left out: nothing was asked about this store
+            store = report.stores[node] = StoreReport(node, "", frozenset())
+        store.deselected |= deselected
+        done = {name.partition("[")[0] for name in {*store.results, *deselected}}
+        store.problems += [f"{name} has gone missing: it was not run" for name in sorted(expected - done)]
+    if config.option.kharvest_json is not None:
+        config.option.kharvest_json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    if (report.stores or report.problems) and report.verdict == "fails":
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    state = config.stash.get(SESSION, None)
+    if state is not None and (state.report.stores or state.report.problems):
+        terminalreporter.section("kharvest conformance")
+        for line in state.report.lines():
+            terminalreporter.line(line)
+
+
+def _clause(item: pytest.Item) -> Clause | None:
+    return clause_of(item.function) if isinstance(item, pytest.Function) else None

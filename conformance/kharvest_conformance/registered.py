@@ -1,0 +1,113 @@
+"""Stores that are registered with the core: a URL is enough. The one module of the suite that knows the registry."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+
+from kharvest.registry import open_store
+from kharvest.spi import ENTRY_POINT_GROUP, KharvestError, Query, Store, mask_url, scheme_of
+from kharvest_conformance.harness import Harness
+
+_FROM_ENVIRONMENT = "env:"
+_FORGET = 10_000
+_DISCARD = 1000
+
+
+class StoreNotEmpty(KharvestError):
+    """The store holds data, which the suite would destroy.
+
+    Attributes:
+        store: the masked URL.
+    """
+
+    def __init__(self, store: str) -> None:
+        super().__init__(f"{store} is not empty, and the suite destroys what a store holds; name an empty store")
+        self.store = store
+
+
+def registered(url: str, contents_url: str | None = None) -> RegisteredHarness:
+    """The harness for a URL, or two.
+
+    `env:NAME` stands for the value of an environment variable: unlike arguments, `ps` does not show it.
+
+    Raises:
+        KharvestError: such a variable is not set, or a URL has no scheme.
+    """
+    harness = RegisteredHarness(_resolved(url), _resolved(contents_url) if contents_url else None)
+    for one in filter(None, (harness.url, harness.contents_url)):
+        scheme_of(one)
+    return harness
+
+
+def _resolved(argument: str) -> str:
+    if not argument.startswith(_FROM_ENVIRONMENT):
+        return argument
+    name = argument.removeprefix(_FROM_ENVIRONMENT)
+    if name not in os.environ:
+        raise KharvestError(f"the environment variable {name} is not set; set it to the URL of the store")
+    return os.environ[name]
+
+
+@dataclass(frozen=True, repr=False)
+class RegisteredHarness(Harness):
+    """A store by its URL, or by two: references in one, contents in another.
+
+    There is one place, and each test starts on it when it is empty: destroying it means to forget and discard all
+    that the store shows.
+    """
+
+    url: str
+    contents_url: str | None = None
+
+    def __repr__(self) -> str:  # no password
+        return f"{type(self).__name__}({self.name!r})"
+
+    @property
+    def reuses_place(self) -> bool:
+        return True
+
+    @property
+    def name(self) -> str:
+        contents = f" with contents in {mask_url(self.contents_url)}" if self.contents_url else ""
+        return mask_url(self.url) + contents
+
+    @property
+    def version(self) -> str:
+        schemes = [scheme_of(url) for url in (self.url, self.contents_url) if url]
+        found = [entry.dist for scheme in schemes for entry in entry_points(group=ENTRY_POINT_GROUP, name=scheme)]
+        return ", ".join(f"{dist.name} {dist.version}" for dist in found if dist is not None)
+
+    def create(self) -> str:
+        """Check that the place is empty.
+
+        Raises:
+            StoreNotEmpty: it is not.
+        """
+        store = open_store(self.url, self.contents_url)
+        try:
+            if store.references(Query(limit=1)).items or next(store.contents(), None) is not None:
+                raise StoreNotEmpty(self.name)
+        finally:
+            store.close()
+        return self.name
+
+    def open(self, address: str) -> Store:  # noqa: ARG002  # there is one
+        return open_store(self.url, self.contents_url)
+
+    def destroy(self, address: str) -> None:  # noqa: ARG002
+        """Forget every reference and discard every content."""
+        store = open_store(self.url, self.contents_url)
+        try:
+            while store.forget(Query(limit=_FORGET)):
+                pass
+            digests = [content.sha256 for content in store.contents()]
+            for start in range(0, len(digests), _DISCARD):
+                store.discard(digests[start : start + _DISCARD])
+        finally:
+            store.close()
+
+    def opening(self, address: str) -> str:  # noqa: ARG002
+        contents = f", {mask_url(self.contents_url)!r}" if self.contents_url else ""
+        return f"from kharvest.registry import open_store\nstore = open_store({mask_url(self.url)!r}{contents})"

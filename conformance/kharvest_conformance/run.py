@@ -1,0 +1,88 @@
+"""Runs the whole suite on one store, away from whatever pytest is configured to do where it is called."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kharvest.spi import KharvestError
+from kharvest_conformance.deviations import read_deviations
+from kharvest_conformance.registered import StoreNotEmpty, registered
+from kharvest_conformance.report import Report
+from kharvest_conformance.session import SESSION, parse_seed
+
+HANG_SECONDS = 300
+
+
+class RunFailed(KharvestError):
+    """The suite could not be run to a report."""
+
+
+@dataclass(slots=True)
+class _Collector:
+    """A plug-in that keeps the report of the run."""
+
+    report: Report | None = None
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self.report = session.config.stash[SESSION].report
+
+
+def run_suite(
+    url: str,
+    *,
+    contents_url: str | None = None,
+    destroy_data: bool = False,
+    examples: int | None = None,
+    seed: str | None = None,
+    deviations: Path | None = None,
+) -> Report:
+    """Run every test on the store at `url`; what pytest says of its progress goes to standard error.
+
+    Raises:
+        StoreUnavailable: the store is away.
+        KharvestError: the store cannot be opened or is not empty, or an argument cannot be used.
+    """
+    from kharvest_conformance.suite.whole import SUITE_TESTS  # noqa: PLC0415  # pytest must be told of it first
+
+    if examples is not None and examples < 1:
+        raise RunFailed(f"{examples} examples: give at least 1")
+    if seed is not None:
+        parse_seed(seed)
+    if deviations is not None:
+        read_deviations(deviations, SUITE_TESTS.keys())
+    harness = registered(url, contents_url)
+    if destroy_data:
+        harness.destroy(harness.name)
+    try:
+        harness.create()
+    except StoreNotEmpty as error:
+        raise RunFailed(f"{error}, or have it emptied with --destroy-data") from error
+
+    options = {
+        "--kharvest-store": url,
+        "--kharvest-contents": contents_url,
+        "--kharvest-examples": examples,
+        "--kharvest-seed": seed,
+        "--kharvest-deviations": deviations,
+    }
+    given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    isolated = ["-c", os.devnull, "--rootdir", str(Path(__file__).parent), "-p", "no:cacheprovider"]
+    isolated += ["--disable-plugin-autoload", "-p", "kharvest_conformance.plugin", "-W", "error"]
+    isolated += ["-o", f"faulthandler_timeout={HANG_SECONDS}", "-q", "-rN", "--no-header"]
+    collector = _Collector()
+    inherited = os.environ.pop("PYTEST_ADDOPTS", None)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            status = pytest.main([*isolated, "--pyargs", "kharvest_conformance", *given], plugins=[collector])
+    finally:
+        if inherited is not None:
+            os.environ["PYTEST_ADDOPTS"] = inherited
+    if collector.report is None or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise RunFailed(f"pytest ended with {status!r}; see what it wrote above")
+    return collector.report

@@ -1,0 +1,113 @@
+"""`forget`: removes references, a bounded number at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from kharvest.spi import Metadata, Order, Query, Reference, Signature, Store, UnknownContent
+from kharvest_conformance.clauses import clause
+from kharvest_conformance.model import matching
+from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, content_of, removed
+from kharvest_conformance.suite.base import Base
+from kharvest_conformance.suite.holding import data_of, harvest, listing
+
+FILES = tuple(File(f"/etc/{number}", Sample(10, number)) for number in range(4))
+SCENE = (
+    *(file.seen(at, pod) for file in FILES for at, pod in ((10, WEB), (20, OTHER), (30, WEB))),
+    removed("/etc/0", 40, WEB),
+)
+
+
+class ForgettingTests(Base):
+    """Of `ReferenceStore.forget`."""
+
+    @pytest.fixture
+    def history(self, store: Store) -> Store:
+        """A store with a history of four files."""
+        harvest(store, FILES, SCENE)
+        return store
+
+    @clause("ReferenceStore.forget", "Remove at most `query.limit` of the references that match")
+    @pytest.mark.parametrize(
+        "query",
+        [
+            Query(path="/etc/1"),
+            Query(path_prefix="/etc"),
+            Query(pod=OTHER.name),
+            Query(until_ns=20),
+            Query(since_ns=20, until_ns=30),
+            Query(md5=bytes(16)),
+            Query(md5=FILES[2].content.md5),
+            Query(metadata=Metadata({"none": "such"})),
+            Query(latest=True),
+            Query(path="/none"),
+        ],
+        ids=str,
+    )
+    def test_forget_removes_what_matches_and_nothing_else(self, history: Store, query: Query) -> None:
+        before = listing(history)
+        gone = matching(before, query)
+        assert history.forget(query) == len(gone)
+        assert listing(history) == [one for one in before if one not in gone]
+
+    @clause("ReferenceStore.forget", "the first ones in the query's order")
+    @pytest.mark.parametrize("order", list(Order))
+    def test_forget_removes_the_first_ones_up_to_the_limit(self, history: Store, order: Order) -> None:
+        before = matching(listing(history), Query(order=order))
+        assert history.forget(Query(order=order, limit=5)) == 5
+        assert matching(listing(history), Query(order=order)) == before[5:]
+
+    @clause("ReferenceStore.forget", "Returns how many were removed; 0 when none is left.")
+    def test_forgetting_again_and_again_ends_with_zero(self, history: Store) -> None:
+        counts: list[int] = []
+        while (count := history.forget(Query(limit=4))) > 0 and len(counts) <= len(SCENE):
+            counts.append(count)
+        assert sum(counts) == len(SCENE)
+        assert all(0 < count <= 4 for count in counts)
+        assert listing(history) == []
+        assert history.forget(Query()) == 0
+
+    @clause("ReferenceStore.forget", "A signature that no reference names any more is no")
+    def test_a_signature_without_references_is_no_longer_known(self, history: Store) -> None:
+        signatures = [file.signature for file in FILES]
+        history.forget(Query(path="/etc/1", until_ns=30))
+        assert FILES[1].signature in history.known(signatures)
+        history.forget(Query(path="/etc/1"))
+        assert history.known(signatures) == {file.signature: file.content for file in FILES if file is not FILES[1]}
+        assert FILES[1].signature not in {one.signature for one in history.files(Query()).items}
+        with pytest.raises(UnknownContent) as caught:
+            history.record({}, [FILES[1].seen(50)])
+        assert caught.value.signatures == {FILES[1].signature}
+
+    @clause("ReferenceStore.forget", "longer known")
+    def test_a_forgotten_signature_may_come_back_with_other_content(self, store: Store) -> None:
+        first, second = map(content_of, COLLIDING)
+        signature = Signature("/bin/tool", first.md5)
+        for content, data in zip((first, second), COLLIDING, strict=True):
+            store.put(content, [data])
+            store.record({signature: content}, [Reference(signature, WEB, Metadata(), 1)])
+            assert store.known([signature]) == {signature: content}
+            assert store.forget(Query()) == 1
+
+    @clause("ReferenceStore.forget", "Contents stay")
+    def test_forgetting_leaves_contents(self, history: Store) -> None:
+        history.forget(Query())
+        for file in FILES:
+            assert data_of(history, file) == file.sample.data()
+
+    @clause("ReferenceStore.forget", "Remove at most `query.limit` of the references that match")
+    def test_what_was_forgotten_can_be_recorded_again(self, history: Store) -> None:
+        history.forget(Query())
+        harvest(history, FILES, SCENE)
+        assert set(listing(history)) == set(SCENE)
+        assert len(listing(history)) == len(SCENE)
+
+    @clause("ReferenceStore.newest", "The newest reference of those timelines that have any")
+    def test_forgetting_the_newest_makes_the_one_before_the_newest(self, history: Store) -> None:
+        timeline = FILES[1].seen().timeline
+        assert history.newest([timeline]) == {timeline: FILES[1].seen(30)}
+        history.forget(Query(path="/etc/1", since_ns=30))
+        assert history.newest([timeline]) == {timeline: FILES[1].seen(10)}
+        assert FILES[1].seen(10) in history.references(Query(latest=True)).items
+        history.forget(Query(path="/etc/1"))
+        assert history.newest([timeline]) == {}

@@ -1,0 +1,51 @@
+"""Following cursors from page to page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+from kharvest.spi import FileSummary, Page, Query, Reference, Store
+
+Item = TypeVar("Item")
+
+_EMPTY_PAGES = 1000
+"""How many pages in a row may be empty before a walk counts as endless."""
+
+
+def reference_pages(store: Store, query: Query) -> Iterator[tuple[Reference, ...]]:
+    """The items of page after page of references."""
+    return _pages(store.references, query)
+
+
+def file_pages(store: Store, query: Query) -> Iterator[tuple[FileSummary, ...]]:
+    """The items of page after page of file summaries."""
+    return _pages(store.files, query)
+
+
+def walk(store: Store, query: Query) -> list[Reference]:
+    """All references that match, page by page."""
+    return [item for page in reference_pages(store, query) for item in page]
+
+
+def walk_files(store: Store, query: Query) -> list[FileSummary]:
+    """All summaries that match, page by page."""
+    return [item for page in file_pages(store, query) for item in page]
+
+
+def _pages(read: Callable[[Query], Page[Item]], query: Query) -> Iterator[tuple[Item, ...]]:
+    empty = 0
+    cursor = query.cursor
+    while True:
+        page = read(replace(query, cursor=cursor))
+        assert isinstance(page.items, tuple)
+        assert len(page.items) <= query.limit, f"a page of {query.limit} has {len(page.items)} items"
+        yield page.items
+        if page.next_cursor is None:
+            return
+        assert isinstance(page.next_cursor, str)
+        assert page.items or page.next_cursor != cursor, "an empty page leads to itself: the walk never ends"
+        empty = 0 if page.items else empty + 1
+        assert empty < _EMPTY_PAGES, f"{empty} empty pages in a row: the walk never ends"
+        cursor = page.next_cursor
