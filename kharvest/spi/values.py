@@ -220,7 +220,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What every read of the store is a filling of. What is None or False, or metadata without pairs, does not restrict.
+    """What every read of the store is a filling of. What is None or False, or has no pairs, does not restrict.
 
     An empty namespace or pod does: it asks for the pods that have none.
 
