@@ -95,7 +95,9 @@ class ServerProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         if not line.startswith("listening on "):
-            raise RuntimeError(f"the server did not start; it exited with {self.process.wait(START_SECONDS)}")
+            code = self.process.wait(START_SECONDS)
+            self._close()
+            raise RuntimeError(f"the server did not start; it exited with {code}")
         self.address = line.removeprefix("listening on ").strip()
 
     def __enter__(self) -> Self:
