@@ -1,0 +1,87 @@
+"""What an embedded client is told."""
+
+# Paths are strings here: they are looked at by the thousand, and announced exactly as they are.
+# ruff: noqa: PTH100
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kharvest.client.errors import ConfigurationError
+from kharvest.client.limits import MAX_NAMESPACE_BYTES, MAX_POD_BYTES, check_metadata, check_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """Everything that a client needs to know. Checked when it is made.
+
+    Attributes:
+        server: `HOST:PORT`, or any target that gRPC understands (`unix:/run/kharvest.sock`, `dns:///…`).
+        namespace, pod: who the files belong to.
+        metadata: what else is to be recorded with every reference.
+        paths: the files to watch. A relative path is made absolute now; the absolute path is what is announced.
+        settle_seconds: how long a file must rest before it is read.
+        settle_max_seconds: after how long a file that never rests is read nevertheless.
+        rescan_seconds: how often everything is looked at, whatever events came.
+        poll_seconds: how often it is where there are no events; less often when that would cost over 1 % of a core.
+        reannounce_seconds: how often everything is announced again, changed or not, lest anything stays wrong.
+        spread_seconds: after a reconnect everything is announced again within this time, so that a fleet of
+            clients does not return at once.
+        grace_seconds: how long `close` waits for what is pending.
+
+    Raises:
+        ConfigurationError: a value cannot be used.
+    """
+
+    server: str
+    pod: str
+    namespace: str = "default"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+    settle_seconds: float = 0.5
+    settle_max_seconds: float = 30.0
+    rescan_seconds: float = 60.0
+    poll_seconds: float = 2.0
+    reannounce_seconds: float = 3600.0
+    spread_seconds: float = 10.0
+    grace_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.server or any(character.isspace() for character in self.server):
+            raise ConfigurationError("server", f"{self.server!r} is no address", "give HOST:PORT")
+        check_text("namespace", self.namespace, MAX_NAMESPACE_BYTES)
+        check_text("pod", self.pod, MAX_POD_BYTES)
+        if not self.pod:
+            raise ConfigurationError("pod", "it is empty", "say which pod the files belong to")
+        check_metadata(self.metadata)
+        object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
+        object.__setattr__(self, "paths", tuple(dict.fromkeys(absolute(path) for path in self.paths)))
+        for name in ("settle_seconds", "spread_seconds", "grace_seconds"):
+            self._require(name, getattr(self, name) >= 0, "give 0 or more")
+        for name in ("rescan_seconds", "poll_seconds", "reannounce_seconds"):
+            self._require(name, getattr(self, name) > 0, "give more than 0")
+        self._require(
+            "settle_max_seconds", self.settle_max_seconds >= self.settle_seconds, "give settle_seconds or more"
+        )
+
+    def _require(self, name: str, holds: bool, remedy: str) -> None:
+        if not holds:
+            raise ConfigurationError(name, f"{getattr(self, name)} is out of range", remedy)
+
+
+def absolute(path: str) -> str:
+    """The path from the root, without `.` and `..`, its links kept.
+
+    Raises:
+        ConfigurationError: it is empty, holds a NUL, or goes up through a symbolic link.
+    """
+    if not path:
+        raise ConfigurationError("path", "it is empty", "give the path of a file")
+    if "\0" in path:
+        raise ConfigurationError("path", f"{path!r} holds a NUL", "remove it")
+    full = os.path.abspath(path)
+    if ".." in path.split("/") and os.path.realpath(full) != os.path.realpath(path):
+        raise ConfigurationError("path", f"{path!r} goes up through a symbolic link", "give the path without `..`")
+    return full

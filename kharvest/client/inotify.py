@@ -1,0 +1,111 @@
+"""The kernel's events for watched directories, through watchdog.
+
+This is watchdog's own layer over inotify (`InotifyFD`, of watchdog 7.1), not its `Observer`: an `Observer` starts a
+thread for each directory, holds back renames for half a second, and keeps it to itself when the kernel dropped events.
+"""
+
+# Paths are strings here: they are looked at by the thousand, and announced exactly as they are.
+# ruff: noqa: PTH116
+from __future__ import annotations
+
+import logging
+import os
+
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchCallback,
+    WatchDescriptor,
+)
+
+from kharvest.client.inbox import Inbox, Touch
+from kharvest.client.places import Place
+
+logger = logging.getLogger(__name__)
+
+_BYTES = InotifyConstants.IN_MODIFY | InotifyConstants.IN_CLOSE_WRITE
+_NAME = InotifyConstants.IN_ATTRIB | InotifyConstants.IN_DELETE
+_BOTH = InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConstants.IN_MOVED_FROM
+_SELF = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
+# What reading a file does is not among these: our own reading must not wake us.
+_MASK = Mask(_BYTES | _NAME | _BOTH | _SELF | InotifyConstants.IN_ONLYDIR)
+
+
+class Inotify:
+    """Watches of directories; what happens in them goes to the inbox. The harvesting thread owns it.
+
+    Raises:
+        OSError: no inotify instance is left.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._watches: dict[str, _Watch] = {}
+        self._kernel = InotifyFD()
+        self._kernel.name = "kharvest-inotify"
+        self._kernel.start()
+
+    def watch(self, directory: str) -> bool:
+        """Watch a real directory, if it is not watched yet. Returns whether the watch is new.
+
+        Raises:
+            OSError: it cannot be watched: it went away, may not be read, or no watch is left.
+        """
+        status = os.stat(directory)
+        identity = status.st_dev, status.st_ino
+        watch = self._watches.get(directory)
+        if watch is not None and watch.identity == identity and not watch.is_lost:
+            return False
+        if watch is not None:
+            self.unwatch(directory)
+        if not os.access(directory, os.R_OK):  # watchdog says nothing of it
+            raise PermissionError(f"user {os.geteuid()} may not read it")
+        watch = _Watch(directory, identity, self._inbox)
+        watch.descriptor = self._kernel.add_callback(os.fsencode(directory), _MASK, watch, CallbackId(id(watch)))
+        self._watches[directory] = watch
+        return True
+
+    def unwatch(self, directory: str) -> None:
+        """Watch the directory no longer."""
+        watch = self._watches.pop(directory, None)
+        if watch is not None and watch.descriptor is not None and not watch.is_gone:
+            self._kernel.remove_callbacks([(watch.descriptor, CallbackId(id(watch)))])
+
+    def keep_only(self, directories: set[str]) -> None:
+        """Watch no other directories than these."""
+        for directory in self._watches.keys() - directories:
+            self.unwatch(directory)
+
+    def close(self) -> None:
+        """Give the instance back; waits for its thread."""
+        self._kernel.stop()
+        self._kernel.join()
+
+
+class _Watch(WatchCallback):
+    """One watched directory; called on watchdog's thread."""
+
+    def __init__(self, directory: str, identity: tuple[int, int], inbox: Inbox) -> None:
+        self.identity = identity
+        self.descriptor: WatchDescriptor | None = None
+        self.is_lost = False  # it is not at this path any more
+        self.is_gone = False  # and the kernel has forgotten the watch
+        self._directory = directory
+        self._inbox = inbox
+
+    def on_event(self, event: InotifyEvent) -> None:
+        mask = event.mask
+        if mask & _SELF:
+            self.is_lost = True
+        touch = Touch.BOTH if mask & (_BOTH | _SELF) else Touch.BYTES if mask & _BYTES else Touch.NAME
+        self._inbox.touch(Place(self._directory, os.fsdecode(event.name)), touch)
+
+    def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002  # watchdog's signature
+        self.is_lost = self.is_gone = True
+        self._inbox.touch(Place(self._directory, ""), Touch.BOTH)
+
+    def on_queue_overflow(self) -> None:
+        self._inbox.look_at_all()

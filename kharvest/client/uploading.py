@@ -1,0 +1,80 @@
+"""One content on its way to the server, read from one descriptor in constant memory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+from kharvest.client.errors import Changed
+from kharvest.client.files import Stamp, open_regular
+from kharvest.wire import v2_pb2
+
+
+class Source:
+    """The requests of one Upload: a header, then chunks, for as long as the file is the one that was hashed.
+
+    gRPC iterates it on a thread of its own and lets go of it without a word when the server answers early: so the
+    owner closes it, from another thread. Where the file has changed the requests just end: the server counts and hashes
+    what it got, and `problem` tells why.
+    """
+
+    def __init__(
+        self, path: str, stamp: Stamp, header: v2_pb2.UploadHeader, chunk_bytes: int, progress: Callable[[], None]
+    ) -> None:
+        """Open the file.
+
+        Raises:
+            Changed: it is not the file that has this stamp.
+            Unreadable: it cannot be read any more.
+        """
+        self.problem: Changed | OSError | None = None
+        self.sent_bytes = 0
+        self._header: v2_pb2.UploadHeader | None = header
+        self._stamp = stamp
+        self._left = stamp.size
+        self._chunk_bytes = chunk_bytes
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._descriptor: int | None = open_regular(path)
+        if Stamp.of(os.fstat(self._descriptor)) != stamp:
+            self.close()
+            raise Changed
+
+    def __iter__(self) -> Source:
+        return self
+
+    def __next__(self) -> v2_pb2.UploadRequest:
+        if self._header is not None:
+            request = v2_pb2.UploadRequest(header=self._header)
+            self._header = None
+            return request
+        chunk = self._chunk()
+        if not chunk:
+            raise StopIteration
+        self.sent_bytes += len(chunk)
+        self._progress()
+        return v2_pb2.UploadRequest(chunk=chunk)
+
+    def close(self) -> None:
+        """Close the file; the requests end. Closing twice is allowed."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def _chunk(self) -> bytes:
+        with self._lock:  # or the descriptor could be closed, and be another file, under our hands
+            if self._descriptor is None or self.problem is not None:
+                return b""
+            try:
+                chunk = os.read(self._descriptor, self._chunk_bytes) if self._left else b""
+                has_changed = Stamp.of(os.fstat(self._descriptor)) != self._stamp
+            except OSError as error:
+                self.problem = error
+                return b""
+            if has_changed or len(chunk) > self._left or (self._left and not chunk):
+                self.problem = Changed()
+                return b""
+            self._left -= len(chunk)
+            return chunk
