@@ -6,21 +6,19 @@ import tomllib
 from collections.abc import Collection
 from pathlib import Path
 
-from kharvest.spi import KharvestError
+from kharvest.spi import InvalidValue
 
 
-class InvalidDeviations(KharvestError):
+class InvalidDeviations(InvalidValue):
     """A file of deviations cannot be used.
 
     Attributes:
         path: the file.
-        problem: what is wrong with it.
     """
 
     def __init__(self, path: Path, problem: str, remedy: str) -> None:
-        super().__init__(f"{path}: {problem}; {remedy}")
+        super().__init__(f"deviations in {path}", problem, remedy)
         self.path = path
-        self.problem = problem
 
 
 def read_deviations(path: Path, tests: Collection[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from kharvest.spi import KharvestError
 from kharvest_conformance import __version__
 from kharvest_conformance.clauses import Clause, clause_of
 from kharvest_conformance.deviations import read_deviations
-from kharvest_conformance.registered import StoreNotEmpty, registered
+from kharvest_conformance.registered import registered
 from kharvest_conformance.report import Outcome, Report, Result, StoreReport
 from kharvest_conformance.session import (
     DEFAULT_EXAMPLES,
@@ -75,8 +75,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if session.config.option.kharvest_destroy_data:
             harness.destroy(harness.name)
         harness.create()
-    except StoreNotEmpty as error:
-        raise pytest.UsageError(f"{error}, or have it emptied with --kharvest-destroy-data") from error
     except KharvestError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -23,7 +23,10 @@ class StoreNotEmpty(KharvestError):
     """
 
     def __init__(self, store: str) -> None:
-        super().__init__(f"{store} is not empty, and the suite destroys what a store holds; name an empty store")
+        super().__init__(
+            f"{store} is not empty, and the suite destroys what a store holds; name an empty store, "
+            "or have this one emptied with --destroy-data (--kharvest-destroy-data in pytest)"
+        )
         self.store = store
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kharvest.spi import KharvestError
+from kharvest.spi import InvalidValue, KharvestError
 from kharvest_conformance.deviations import read_deviations
-from kharvest_conformance.registered import StoreNotEmpty, registered
+from kharvest_conformance.registered import registered
 from kharvest_conformance.report import Report
 from kharvest_conformance.session import SESSION, parse_seed
 
@@ -45,13 +45,14 @@ def run_suite(
     """Run every test on the store at `url`; what pytest says of its progress goes to standard error.
 
     Raises:
-        StoreUnavailable: the store is away.
-        KharvestError: the store cannot be opened or is not empty, or an argument cannot be used.
+        StoreNotEmpty: it holds data, and `destroy_data` was not asked for.
+        InvalidValue: an argument cannot be used.
+        KharvestError: the store cannot be opened, or the run broke off.
     """
     from kharvest_conformance.suite.whole import SUITE_TESTS  # noqa: PLC0415  # pytest must be told of it first
 
     if examples is not None and examples < 1:
-        raise RunFailed(f"{examples} examples: give at least 1")
+        raise InvalidValue("examples", f"{examples} are too few", "give at least 1")
     if seed is not None:
         parse_seed(seed)
     if deviations is not None:
@@ -59,10 +60,7 @@ def run_suite(
     harness = registered(url, contents_url)
     if destroy_data:
         harness.destroy(harness.name)
-    try:
-        harness.create()
-    except StoreNotEmpty as error:
-        raise RunFailed(f"{error}, or have it emptied with --destroy-data") from error
+    harness.create()
 
     options = {
         "--kharvest-store": url,

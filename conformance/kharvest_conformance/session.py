@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kharvest.spi import Capability, KharvestError
+from kharvest.spi import Capability, InvalidValue
 from kharvest_conformance.clauses import Clause
 from kharvest_conformance.harness import Harness
 from kharvest_conformance.place import Place, Places
@@ -57,20 +57,16 @@ def _declared(harness: Harness) -> frozenset[Capability]:
         return frozenset(place.open().capabilities)
 
 
-class InvalidSeed(KharvestError):
-    """A seed is neither a number nor `random`."""
-
-
 def parse_seed(text: str) -> int:
     """The seed that an argument names; `random` draws one.
 
     Raises:
-        InvalidSeed: it names none.
+        InvalidValue: it names none.
     """
     if text == "random":
         return random.SystemRandom().randrange(MAX_SEED)
     if not text.isdecimal() or int(text) >= MAX_SEED:
-        raise InvalidSeed(f"seed {text!r}: give a number from 0 to {MAX_SEED - 1}, or `random`")
+        raise InvalidValue("seed", f"{text!r} is none", f"give a number from 0 to {MAX_SEED - 1}, or `random`")
     return int(text)
 
 

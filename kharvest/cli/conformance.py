@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from kharvest.spi import KharvestError, StoreUnavailable
+from kharvest.cli.exits import Exit
 
 _SUITE = "kharvest_conformance"
 
@@ -25,11 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the suite and print its report; 0 if the store conforms, 1 if not, 2 for wrong usage, 6 if it is away."""
+    """Run the suite, write its report, and exit 1 if the store does not conform."""
     if importlib.util.find_spec(_SUITE) is None:
-        print("the conformance suite is not installed; run: pip install kharvest-conformance", file=sys.stderr)
-        return 2
-    from kharvest_conformance.run import run_suite  # noqa: PLC0415  # a distribution of its own
+        print("kharvest conformance: it is not installed; run: pip install kharvest-conformance", file=sys.stderr)
+        return Exit.USAGE
+    from kharvest_conformance.registered import StoreNotEmpty  # noqa: PLC0415  # a distribution of its own
+    from kharvest_conformance.run import run_suite  # noqa: PLC0415
 
     try:
         report = run_suite(
@@ -40,14 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             deviations=arguments.deviations,
         )
-    except StoreUnavailable as error:
-        print(error, file=sys.stderr)
-        return 6
-    except KharvestError as error:
-        print(error, file=sys.stderr)
-        return 2
-    if arguments.json:
-        print(json.dumps(report.as_json(), indent=2))
-    else:
-        print("\n".join(report.lines()))
-    return 0 if report.verdict == "conforms" else 1
+    except StoreNotEmpty as error:
+        print(f"kharvest conformance: {error}", file=sys.stderr)
+        return Exit.USAGE
+    print(json.dumps(report.as_json(), indent=1) if arguments.json else "\n".join(report.lines()))
+    return Exit.OK if report.verdict == "conforms" else Exit.FAILURE
