@@ -1,20 +1,24 @@
 .DEFAULT_GOAL := help
 SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-DISTRIBUTIONS := . backends/kharvest-memory backends/kharvest-sql
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+PROJECTS := . $(dir $(wildcard backends/*/pyproject.toml conformance/pyproject.toml))
+# A backend is never looked for on a registry: all of ours come from this tree.
+EDITABLE := $(addprefix -e ,$(PROJECTS:/=))
 
 .PHONY: help setup test quick check format lint types generated demo bench constraints clean
 
 help:  ## list these verbs
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
 
 setup: .venv/complete  ## make an environment in .venv with everything that development needs
 
-.venv/complete: constraints.txt pyproject.toml $(wildcard backends/*/pyproject.toml conformance/pyproject.toml)
+.venv/complete: constraints.txt requirements-dev.txt $(addsuffix pyproject.toml,$(filter-out .,$(PROJECTS))) pyproject.toml
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		$(addprefix -e ,$(DISTRIBUTIONS)) --group dev
+	$(PIP) install --constraint constraints.txt --requirement requirements-dev.txt $(EDITABLE)
 	touch $@
 
 test: setup  ## run all tests
@@ -22,3 +26,35 @@ test: setup  ## run all tests
 
 quick: setup  ## run the tests that take no more than a few seconds each
 	$(BIN)/pytest -m "not slow"
+
+check: lint types test  ## what CI runs: format, lint, types, and all tests (generated code in step is one of them)
+
+format: setup  ## put all code into the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup  ## check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup  ## check types, strictly
+	$(BIN)/mypy kharvest tests benchmarks $(wildcard backends/*/kharvest_* backends/*/tests conformance/kharvest_conformance)
+
+generated:  ## generate the wire's code from proto/
+	proto/generate.sh
+
+demo: setup  ## watch a small fleet harvest real files
+	$(BIN)/python examples/demo/demo.py
+
+bench: setup  ## measure speed and memory, beside cp, sync and a bare gRPC server
+	$(BIN)/python benchmarks/harvest.py
+
+constraints: setup  ## renew constraints.txt from the newest versions
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/pip install --quiet --requirement requirements-dev.txt $(EDITABLE)
+	sed -n '/^#/p' constraints.txt > constraints.new
+	.venv-newest/bin/pip list --format=freeze --exclude-editable | grep -vE '^(pip|setuptools)==' >> constraints.new
+	mv constraints.new constraints.txt
+
+clean:  ## remove everything that git ignores
+	git clean -fdX
