@@ -99,11 +99,11 @@ class Announcer:
                 self._announce(track)
 
     def again(self, tracks: Iterable[Track], within_seconds: float) -> None:
-        """Announce these again, whatever was acknowledged, all at one moment within this time."""
+        """Announce again what was acknowledged, all at one moment within this time. The rest is on its way anyhow."""
         wait = jitter(within_seconds)
         for track in tracks:
-            if track.version is not None:
-                self._announce_later(track, wait if track.is_acknowledged else 0)
+            if track.version is not None and track.is_acknowledged:
+                self._announce_later(track, wait)
 
     def turn(self, now: float) -> float | None:
         """Make the calls that are due. Returns when the next ones will be, as far as no answer comes before."""

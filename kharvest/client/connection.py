@@ -130,7 +130,15 @@ class Connection:
         self._channel.close()
 
 
-_BUSY_REASONS = {"OVERLOADED", "STORE_UNAVAILABLE", "STORE_FULL", "STORE_FAILED", "NOT_ASKED", "STALLED"}
+_BUSY_REASONS = {
+    "TOO_MANY_FILES",
+    "OVERLOADED",
+    "STORE_UNAVAILABLE",
+    "STORE_FULL",
+    "STORE_FAILED",
+    "NOT_ASKED",
+    "STALLED",
+}
 _BUSY_CODES = {
     grpc.StatusCode.CANCELLED,  # by the server or something between: not by us
     grpc.StatusCode.RESOURCE_EXHAUSTED,

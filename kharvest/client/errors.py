@@ -49,8 +49,8 @@ class Unreadable(ClientError):
 
     Attributes:
         path: the path as it was configured.
-        reason: what a program may switch on: PERMISSION_DENIED, NOT_A_FILE, NOT_UTF8, TOO_LARGE, IO_ERROR,
-            NO_SUCH_FILE.
+        reason: what a program may switch on: PERMISSION_DENIED, NOT_A_FILE, NOT_UTF8, CONTENT_TOO_LARGE,
+            IO_ERROR, NO_SUCH_FILE.
         problem: what is wrong.
         remedy: what to do.
     """
@@ -67,7 +67,7 @@ class Gone(Unreadable):
     """A path holds nothing."""
 
     def __init__(self, path: str) -> None:
-        super().__init__(path, "NO_SUCH_FILE", "no such file", "check the path, or write the file")
+        super().__init__(path, "NO_SUCH_FILE", "no such file", "write it, or correct the path")
 
 
 class Changed(Exception):

@@ -125,7 +125,7 @@ class Harvester:
             acknowledged=sum(track.version is not None and track.is_acknowledged for track in tracks),
             pending=sum(not track.is_resolved for track in tracks),
             announced=sum(track.announced for track in tracks),
-            refused=sum(track.is_refused for track in tracks),
+            refused=sum(_is_refused(track) for track in tracks),
             uploaded=self._announcer.uploaded,
             uploaded_bytes=self._announcer.uploaded_bytes,
             polling=self._lookout is not None and self._lookout.is_polling,
@@ -219,6 +219,11 @@ class Harvester:
 
     def _stop(self) -> None:
         self._stopping = True
+
+
+def _is_refused(track: Track) -> bool:
+    """Whether the server refuses it, or would: what is over its limit is not even announced."""
+    return track.is_refused or (track.problem is not None and track.problem.reason == "CONTENT_TOO_LARGE")
 
 
 def _problem(track: Track) -> Problem | None:

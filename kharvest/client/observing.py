@@ -28,7 +28,7 @@ class Observer:
     def __init__(
         self, inbox: Inbox, *, settle_seconds: float, settle_max_seconds: float, observed: Callable[[Track], None]
     ) -> None:
-        self.max_bytes: int | None = None
+        self.max_bytes: int | None = None  # larger files are refused before they are read
         self._inbox = inbox
         self._settle = settle_seconds
         self._settle_max = settle_max_seconds
@@ -98,9 +98,11 @@ class Observer:
 
     def _stamp(self, path: str) -> Stamp:
         stamp = look(path)
+        if not _is_unicode(path):
+            raise Unreadable(path, "NOT_UTF8", "its name is not UTF-8, and could not be announced", "rename it")
         if self.max_bytes is not None and stamp.size > self.max_bytes:
-            problem = f"{stamp.size} bytes, at most {self.max_bytes} are harvested"
-            raise Unreadable(path, "TOO_LARGE", problem, "raise the limit, or leave it out")
+            problem = f"{stamp.size} bytes, the server accepts {self.max_bytes}"
+            raise Unreadable(path, "CONTENT_TOO_LARGE", problem, "leave it out, or raise the server's limit")
         return stamp
 
     def _unsettled(self, track: Track, stamp: Stamp) -> float:
@@ -143,8 +145,7 @@ class Observer:
         track.problem = problem
         gone = isinstance(problem, Gone) or problem.reason == "NOT_A_FILE"
         if is_news and (not gone or not track.announced):
-            waits = "; waiting for it" if isinstance(problem, Gone) else "; skipping it until it changes"
-            logger.warning("%s%s", problem, waits)
+            logger.warning("%s", problem)
         if gone:
             track.stamp = None
             if track.announced and track.version != REMOVAL:
@@ -152,3 +153,12 @@ class Observer:
                 self._observed(track)
             elif not track.announced:
                 track.version = None
+
+
+def _is_unicode(path: str) -> bool:
+    """Whether the path is valid Unicode: bytes that are not UTF-8 came in as lone surrogates (PEP 383)."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
