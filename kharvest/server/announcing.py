@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from kharvest.server.announcement import Announced, Announcement, Fate, Outcome
+from kharvest.server.announcement import Announcement, Fate, Outcome
 from kharvest.server.config import ServerConfig
 from kharvest.server.elections import Elections
 from kharvest.server.ledger import Ledger
@@ -39,23 +39,26 @@ class Announcer:
             Overloaded, ShuttingDown: try again later.
             StoreError: the store failed. What was acknowledged before stays so, and announcing again is safe.
         """
-        outcomes: dict[Announced, Outcome] = {}
-        missing = list(dict.fromkeys(announcement.files))
+        outcomes: list[Outcome] = [Fate.MISSING] * len(announcement.files)
+        missing = list(range(len(announcement.files)))
         deadline = asyncio.get_running_loop().time() + hold_seconds
+        left = announcement
         while missing:
-            settled = await self._ledger.settle(replace(announcement, files=tuple(missing)))
-            outcomes.update(zip(missing, settled, strict=True))
-            self._metrics.settled(missing, settled)
-            missing = [file for file in missing if outcomes[file] is Fate.MISSING]
+            settled = await self._ledger.settle(left)
+            self._metrics.settled(left.files, settled)
+            for index, outcome in zip(missing, settled, strict=True):
+                outcomes[index] = outcome
+            missing = [index for index in missing if outcomes[index] is Fate.MISSING]
             if not missing:
                 break
-            lacking = [file.signature for file in missing]
+            left = replace(announcement, files=tuple(announcement.files[index] for index in missing))
+            lacking = [file.signature for file in left.files]
             asked = await self._elections.elect(announcement.pod, lacking, ask_seconds)
             if asked or not await self._hold(lacking, deadline):
-                for file in missing:
-                    outcomes[file] = Fate.UPLOAD if file.signature in asked else Fate.PENDING
+                for index, signature in zip(missing, lacking, strict=True):
+                    outcomes[index] = Fate.UPLOAD if signature in asked else Fate.PENDING
                 break
-        return [outcomes[file] for file in announcement.files]
+        return outcomes
 
     async def _hold(self, lacking: list[Signature], deadline: float) -> bool:
         """Wait for others to upload; whether it is worth looking again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from kharvest.server.announcement import Announced, Announcement, Fate, Outcome
 from kharvest.spi import (
@@ -56,97 +56,85 @@ class Settler:
                     del self._known[signature]
 
     def _attempt(self, group: Sequence[Announcement], refused: dict[Signature, Conflict]) -> list[list[Outcome]]:
-        known = self._lookup(group)
-        files, outcomes = self._judge(group, known, refused)
+        files: dict[Signature, Content] = {}
+        outcomes = self._judge(group, refused, files)
         references = self._changes(group, outcomes)
         if references:
-            named = {reference.signature for reference in references}
-            fresh = {signature: content for signature, content in files.items() if signature in named}
-            self._store.record(fresh, references)
-            self._remember(fresh.items())
+            if files:  # contents that were there, under a signature that is new
+                named = {reference.signature for reference in references}
+                files = {signature: content for signature, content in files.items() if signature in named}
+            self._store.record(files, references)
+            self._remember(files)
         return outcomes
 
-    def _lookup(self, group: Sequence[Announcement]) -> dict[Signature, Content]:
-        """The contents of the group's signatures that are known."""
-        known: dict[Signature, Content] = {}
-        unsure: set[Signature] = set()
-        for announcement in group:
-            for file in announcement.files:
-                content = self._known.get(file.signature)
-                if content is not None:
-                    known[file.signature] = content
-                elif not file.signature.is_removal:
-                    unsure.add(file.signature)
-        if unsure:
-            found = self._store.known(unsure)
-            self._remember(found.items())
-            known.update(found)
-        return known
-
     def _judge(
-        self,
-        group: Sequence[Announcement],
-        known: dict[Signature, Content],
-        refused: dict[Signature, Conflict],
-    ) -> tuple[dict[Signature, Content], list[list[Outcome]]]:
-        """The files that are new to the store though their content is there, and each file's outcome so far."""
-        wanted = {
-            file.content.sha256
-            for announcement in group
-            for file in announcement.files
-            if file.content is not None and file.signature not in known
-        }
-        present = self._store.present(wanted) if wanted else {}
-        files: dict[Signature, Content] = {}
+        self, group: Sequence[Announcement], refused: dict[Signature, Conflict], files: dict[Signature, Content]
+    ) -> list[list[Outcome]]:
+        """Each file's outcome, if recording succeeds; adds to `files` what is new to the store though it has it."""
+        remembered = [[self._known.get(file.signature) for file in announcement.files] for announcement in group]
+        unsure = [
+            file
+            for announcement, contents in zip(group, remembered, strict=True)
+            for file, content in zip(announcement.files, contents, strict=True)
+            if content is None and not file.signature.is_removal
+        ]
+        known: dict[Signature, Content] = {}
+        present: dict[bytes, Content] = {}
+        if unsure:
+            known = self._store.known({file.signature for file in unsure})
+            self._remember(known)
+            wanted = {file.content.sha256 for file in unsure if file.content and file.signature not in known}
+            present = self._store.present(wanted) if wanted else {}
 
-        def judge(file: Announced) -> Outcome:
-            signature = file.signature
+        def judge(file: Announced, stored: Content | None) -> Outcome:
+            signature, content = file.signature, file.content
             if signature.is_removal:
                 return Fate.ACKNOWLEDGED
             if signature in refused:
                 return refused[signature]
-            stored = known.get(signature) or files.get(signature)
+            stored = stored or known.get(signature) or files.get(signature)
             if stored is None:
-                if file.content is None or file.content.sha256 not in present:
+                if content is None or content.sha256 not in present:
                     return Fate.MISSING
-                stored = present[file.content.sha256]
+                stored = present[content.sha256]
                 if stored.md5 != signature.md5:
-                    return ContentMismatch(file.content, "md5", stored.md5.hex())
+                    return ContentMismatch(content, "md5", stored.md5.hex())
                 files[signature] = stored
-            if file.content is None or file.content == stored:
+            if content is None:
                 return Fate.ACKNOWLEDGED
-            if file.content.sha256 != stored.sha256:
-                return Conflict(signature, stored, file.content)
-            return ContentMismatch(file.content, "size", str(stored.size))
+            if content.sha256 != stored.sha256:
+                return Conflict(signature, stored, content)
+            return Fate.ACKNOWLEDGED if content.size == stored.size else _wrong_size(content, stored)
 
-        return files, [[judge(file) for file in announcement.files] for announcement in group]
+        return [
+            [judge(file, content) for file, content in zip(announcement.files, contents, strict=True)]
+            for announcement, contents in zip(group, remembered, strict=True)
+        ]
 
     def _changes(self, group: Sequence[Announcement], outcomes: list[list[Outcome]]) -> list[Reference]:
         """The references that tell something new: history holds changes, not chatter."""
         acknowledged = [
-            announcement.reference(file.signature)
+            (Timeline(announcement.pod, file.signature.path), announcement, file.signature)
             for announcement, fates in zip(group, outcomes, strict=True)
             for file, fate in zip(announcement.files, fates, strict=True)
             if fate is Fate.ACKNOWLEDGED
         ]
         newest: dict[Timeline, Reference] = {}
         if acknowledged:
-            newest = self._store.newest({reference.timeline for reference in acknowledged})
+            newest = self._store.newest({timeline for timeline, _announcement, _signature in acknowledged})
         changes = []
-        for reference in acknowledged:
-            timeline = reference.timeline
+        for timeline, announcement, signature in acknowledged:
             before = newest.get(timeline)
-            if (
-                before is None
-                or before.signature.md5 != reference.signature.md5
-                or before.metadata != reference.metadata
-            ):
-                newest[timeline] = reference
+            if before is None or before.signature.md5 != signature.md5 or before.metadata != announcement.metadata:
+                newest[timeline] = reference = announcement.reference(signature)
                 changes.append(reference)
         return changes
 
-    def _remember(self, known: Iterable[tuple[Signature, Content]]) -> None:
-        for signature, content in known:
-            self._known[signature] = content
+    def _remember(self, known: Mapping[Signature, Content]) -> None:
+        self._known.update(known)
         while len(self._known) > self._max_known:
             self._known.popitem(last=False)
+
+
+def _wrong_size(announced: Content, stored: Content) -> ContentMismatch:
+    return ContentMismatch(announced, "size", str(stored.size))

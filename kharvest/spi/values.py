@@ -178,6 +178,10 @@ class Timeline:
     pod: Pod
     path: str
 
+    def __hash__(self) -> int:
+        # Hashed for every announced file; a pod's name tells it from others nearly as well as the whole pod would.
+        return hash((self.pod.name, self.path))
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
