@@ -39,6 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_pair,
         help="recorded with every reference; repeatable",
     )
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        default=_DEFAULTS.root,
+        help="announce DIR/etc/app.conf as /etc/app.conf: for files of another container that are mounted here",
+    )
     parser.add_argument("--config", metavar="FILE", type=Path, help="read paths from this file, one a line")
     parser.add_argument(
         "--once", action="store_true", help="announce what is there, wait for the acknowledgements, and exit"
@@ -132,6 +138,7 @@ def _config(arguments: argparse.Namespace) -> ClientConfig:
         pod=arguments.pod or environment.get("POD_NAME") or environment.get("PODNAME") or socket.gethostname(),
         metadata=dict(arguments.metadata),
         paths=tuple(paths),
+        root=arguments.root,
         grace_seconds=arguments.grace_seconds,
         settle_seconds=arguments.settle_seconds,
         settle_max_seconds=arguments.settle_max_seconds,

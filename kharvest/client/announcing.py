@@ -65,6 +65,7 @@ class Announcer:
         *,
         pod: v2_pb2.Pod,
         metadata: Mapping[str, str],
+        root: str,
         reread: Callable[[Track], None],
         more_is_coming: Callable[[], bool],
     ) -> None:
@@ -75,6 +76,7 @@ class Announcer:
         self._inbox = inbox
         self._link = link
         self._pod = pod
+        self._root_length = len(root.rstrip("/"))
         self._reread = reread
         self._more_is_coming = more_is_coming
         self._ready: dict[Track, None] = {}
@@ -153,7 +155,7 @@ class Announcer:
             del self._ready[track]
             if track.version is None or track.dropped or track.sent is not None:
                 continue
-            file = _file(track.path, track.version)
+            file = self._file(track, track.version)
             files.append(file)
             left -= len(track.path)
             batch.versions[track] = track.sent = track.version
@@ -245,12 +247,12 @@ class Announcer:
 
     def _header(self, track: Track) -> v2_pb2.UploadHeader:
         assert track.version is not None  # noqa: S101  # for the type checker: it was announced
-        return v2_pb2.UploadHeader(pod=self._pod, metadata=self.metadata, file=_file(track.path, track.version))
+        return v2_pb2.UploadHeader(pod=self._pod, metadata=self.metadata, file=self._file(track, track.version))
 
     def _progressed(self) -> None:
         """A chunk was taken; on a thread of gRPC's. Setting a float needs no lock."""
         self._link.heard_at = time.monotonic()
 
-
-def _file(path: str, version: Version) -> v2_pb2.File:
-    return v2_pb2.File(path=path, md5=version.md5, sha256=version.sha256, size=version.size)
+    def _file(self, track: Track, version: Version) -> v2_pb2.File:
+        path = track.path[self._root_length :]
+        return v2_pb2.File(path=path, md5=version.md5, sha256=version.sha256, size=version.size)

@@ -22,6 +22,8 @@ class ClientConfig:
         namespace, pod: who the files belong to.
         metadata: what else is to be recorded with every reference.
         paths: the files to watch. A relative path is made absolute now; the absolute path is what is announced.
+        root: the directory that stands for `/` where the files are at home: `ROOT/etc/app.conf` is announced as
+            `/etc/app.conf`. For files of another container, or of the node, that are mounted here.
         settle_seconds: how long a file must rest before it is read.
         settle_max_seconds: after how long a file that never rests is read nevertheless.
         rescan_seconds: how often everything is looked at, whatever events came.
@@ -40,6 +42,7 @@ class ClientConfig:
     namespace: str = "default"
     metadata: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    root: str = "/"
     settle_seconds: float = 0.5
     settle_max_seconds: float = 30.0
     rescan_seconds: float = 60.0
@@ -58,6 +61,10 @@ class ClientConfig:
         check_metadata(self.metadata)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         object.__setattr__(self, "paths", tuple(dict.fromkeys(absolute(path) for path in self.paths)))
+        object.__setattr__(self, "root", absolute(self.root))
+        for path in self.paths:
+            if not path.startswith(self.root.rstrip("/") + "/"):
+                raise ConfigurationError("path", f"{path!r} is not below the root {self.root!r}", "name another root")
         for name in ("settle_seconds", "spread_seconds", "grace_seconds"):
             self._require(name, getattr(self, name) >= 0, "give 0 or more")
         for name in ("rescan_seconds", "poll_seconds", "reannounce_seconds"):

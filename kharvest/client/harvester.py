@@ -54,6 +54,7 @@ class Harvester:
             self._link,
             pod=v2_pb2.Pod(namespace=config.namespace, name=config.pod),
             metadata=config.metadata,
+            root=config.root,
             reread=lambda track: self._observer.touch(track, written=True),
             more_is_coming=lambda: self._observer.is_reading,
         )
