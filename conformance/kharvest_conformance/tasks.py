@@ -126,7 +126,7 @@ def _peak_bytes() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claims keys one by one; answers which it holds."""
+    """Claims keys; answers which it holds."""
 
     keys: Sequence[bytes]
     holder: str
@@ -137,10 +137,7 @@ class Claim:
         return {self.holder: set(self.keys)}
 
     def run(self, store: Store, report: Report) -> object:  # noqa: ARG002
-        held: set[bytes] = set()
-        for key in self.keys:
-            held |= store.claim([key], self.holder, self.now_ns, self.until_ns)
-        return held
+        return store.claim(self.keys, self.holder, self.now_ns, self.until_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +154,18 @@ class Harvest(_Leaseless):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordEach(_Leaseless):
-    """Records batches one by one; answers the name of the error that each raised, or an empty string."""
+class RecordOne(_Leaseless):
+    """Records a batch; answers the name of the error that it raised, or an empty string."""
 
-    batches: Sequence[tuple[Mapping[Signature, Content], Sequence[Reference]]]
+    files: Mapping[Signature, Content]
+    references: Sequence[Reference]
 
     def run(self, store: Store, report: Report) -> object:  # noqa: ARG002
-        outcomes = []
-        for files, references in self.batches:
-            try:
-                store.record(files, references)
-                outcomes.append("")
-            except KharvestError as error:
-                outcomes.append(type(error).__name__)
-        return outcomes
+        try:
+            store.record(self.files, self.references)
+        except KharvestError as error:
+            return type(error).__name__
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from kharvest_conformance.model import matching
 from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, content_of, removed
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import data_of, harvest, listing
+from kharvest_conformance.suite.walks import walk, walk_files
 
 FILES = tuple(File(f"/etc/{number}", Sample(10, number)) for number in range(4))
 SCENE = (
@@ -74,7 +75,7 @@ class ForgettingTests(Base):
         assert FILES[1].signature in history.known(signatures)
         history.forget(Query(path="/etc/1"))
         assert history.known(signatures) == {file.signature: file.content for file in FILES if file is not FILES[1]}
-        assert FILES[1].signature not in {one.signature for one in history.files(Query()).items}
+        assert FILES[1].signature not in {one.signature for one in walk_files(history, Query())}
         with pytest.raises(UnknownContent) as caught:
             history.record({}, [FILES[1].seen(50)])
         assert caught.value.signatures == {FILES[1].signature}
@@ -108,6 +109,6 @@ class ForgettingTests(Base):
         assert history.newest([timeline]) == {timeline: FILES[1].seen(30)}
         history.forget(Query(path="/etc/1", since_ns=30))
         assert history.newest([timeline]) == {timeline: FILES[1].seen(10)}
-        assert FILES[1].seen(10) in history.references(Query(latest=True)).items
+        assert FILES[1].seen(10) in walk(history, Query(latest=True))
         history.forget(Query(path="/etc/1"))
         assert history.newest([timeline]) == {}

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from kharvest.spi import Query, Reference, Store
 from kharvest_conformance.samples import File
+from kharvest_conformance.suite.walks import walk
 
 Answer = TypeVar("Answer")
 
-THREAD_SECONDS = 30.0
+THREAD_SECONDS = 10.0
 """How long a call in a thread of its own may take before it counts as blocked."""
 
 
@@ -34,10 +35,8 @@ def data_of(store: Store, file: File) -> bytes:
 
 
 def listing(store: Store) -> list[Reference]:
-    """All references of a store with few, in one page."""
-    page = store.references(Query(limit=10_000))
-    assert page.next_cursor is None, "a page of 10,000 has a next cursor, with fewer references than that in the store"
-    return list(page.items)
+    """All references of a store, oldest first."""
+    return walk(store, Query(limit=10_000))
 
 
 def at_once(*calls: Callable[[], Answer]) -> list[Answer]:

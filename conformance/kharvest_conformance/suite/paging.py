@@ -70,8 +70,12 @@ class PagingTests(Base):
 
     @clause("values.Page", "None when there was nothing more at the time of the call.")
     def test_the_last_page_has_no_cursor(self, crowd: Store) -> None:
-        assert crowd.references(Query(limit=len(SCENE) + 1)).next_cursor is None
-        assert crowd.files(Query(limit=len(FILES) + 1)).next_cursor is None
+        for limit in (len(SCENE), len(SCENE) + 1):
+            page = crowd.references(Query(limit=limit))
+            assert page.next_cursor is None or len(page.items) < len(SCENE)
+        for limit in (len(FILES), len(FILES) + 1):
+            summaries_page = crowd.files(Query(limit=limit))
+            assert summaries_page.next_cursor is None or len(summaries_page.items) < len(FILES)
         assert crowd.references(Query(path="/none")).next_cursor is None
         assert crowd.files(Query(path="/none")).next_cursor is None
         assert crowd.references(Query(limit=1)).next_cursor is not None
@@ -103,7 +107,7 @@ class PagingTests(Base):
     @clause("ReferenceStore.files", "by path and MD5, ascending by code point")
     @pytest.mark.parametrize("limit", [1, 3])
     def test_a_walk_through_files_gives_what_stays_exactly_once(self, crowd: Store, limit: int) -> None:
-        before = [one.signature for one in crowd.files(Query()).items]
+        before = [one.signature for one in walk_files(crowd, Query())]
         given = []
         for number, page in enumerate(file_pages(crowd, Query(limit=limit))):
             given += [one.signature for one in page]
@@ -148,17 +152,18 @@ class PagingTests(Base):
     def test_the_limit_may_change_from_page_to_page(self, crowd: Store) -> None:
         everything = listing(crowd)
         first = crowd.references(Query(limit=3))
-        rest = crowd.references(Query(limit=1000, cursor=first.next_cursor))
-        assert [*first.items, *rest.items] == everything
+        assert [*first.items, *walk(crowd, Query(limit=2, cursor=first.next_cursor))] == everything
+        assert [*first.items, *walk(crowd, Query(limit=1000, cursor=first.next_cursor))] == everything
         files = crowd.files(Query(limit=3))
-        assert len({*files.items, *crowd.files(Query(limit=1000, cursor=files.next_cursor)).items}) == len(FILES)
+        rest = walk_files(crowd, Query(limit=1000, cursor=files.next_cursor))
+        assert [*files.items, *rest] == walk_files(crowd, Query())
 
     @clause("ReferenceStore.references", "The order is total and the same for every page")
     def test_a_cursor_still_works_where_its_reference_was_forgotten(self, crowd: Store) -> None:
         everything = listing(crowd)
         page = crowd.references(Query(limit=5))
-        assert crowd.forget(Query(limit=5)) == 5
-        assert walk(crowd, Query(limit=5, cursor=page.next_cursor)) == everything[5:]
+        gone = crowd.forget(Query(limit=max(1, len(page.items))))
+        assert walk(crowd, Query(limit=5, cursor=page.next_cursor)) == everything[gone:]
 
     @clause("values.Query", "cursor: where the page starts", needs=Capability.SHARED)
     def test_a_cursor_works_in_another_handle(self, place: Place) -> None:
@@ -166,7 +171,7 @@ class PagingTests(Base):
         harvest(store, FILES, SCENE)
         everything = listing(store)
         page = store.references(Query(limit=7))
-        assert walk(place.open(), Query(limit=7, cursor=page.next_cursor)) == everything[7:]
+        assert walk(place.open(), Query(limit=7, cursor=page.next_cursor)) == everything[len(page.items) :]
 
     @clause("values.Query", "cursor: where the page starts", needs=Capability.DURABLE)
     def test_a_cursor_works_after_reopening(self, place: Place) -> None:
@@ -174,4 +179,4 @@ class PagingTests(Base):
         harvest(store, FILES, SCENE)
         everything = listing(store)
         page = store.references(Query(limit=7))
-        assert walk(place.reopen(), Query(limit=7, cursor=page.next_cursor)) == everything[7:]
+        assert walk(place.reopen(), Query(limit=7, cursor=page.next_cursor)) == everything[len(page.items) :]

@@ -30,6 +30,7 @@ from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, co
 from kharvest_conformance.strategies import LOOKALIKES, NASTY
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import at_once, data_of, harvest, listing, put
+from kharvest_conformance.suite.walks import walk, walk_files
 
 FILE = File("/etc/app.conf", Sample(100))
 SECOND = File("/etc/app.conf", Sample(100, 1))
@@ -150,7 +151,7 @@ class RecordingTests(Base):
             store.put(content, [data])
         store.record(files, [Reference(signature, WEB, Metadata(), 1) for signature in files])
         assert store.known(list(files)) == files
-        assert {one.signature: one.content for one in store.files(Query()).items} == files
+        assert {one.signature: one.content for one in walk_files(store, Query())} == files
         for content, data in zip(contents, COLLIDING, strict=True):
             assert b"".join(store.read(content.sha256)) == data
 
@@ -229,14 +230,14 @@ class RecordingTests(Base):
         assert known == {file.signature: file.content for file in files}
         for group in LOOKALIKES:
             for text in group:
-                assert store.references(Query(namespace=text)).items == (FILE.seen(2, Pod(text, "pod")),)
-                assert store.references(Query(pod=text)).items == (FILE.seen(3, Pod("space", text)),)
+                assert walk(store, Query(namespace=text)) == [FILE.seen(2, Pod(text, "pod"))]
+                assert walk(store, Query(pod=text)) == [FILE.seen(3, Pod("space", text))]
                 tagged = Metadata({text: "value"})
-                assert store.references(Query(metadata=tagged)).items == (FILE.seen(4, metadata=tagged),)
+                assert walk(store, Query(metadata=tagged)) == [FILE.seen(4, metadata=tagged)]
                 valued = Metadata({"key": text})
-                assert store.references(Query(metadata=valued)).items == (FILE.seen(5, metadata=valued),)
+                assert walk(store, Query(metadata=valued)) == [FILE.seen(5, metadata=valued)]
         for file, reference in zip(files, references, strict=False):
-            assert store.references(Query(path=file.path)).items == (reference,)
+            assert walk(store, Query(path=file.path)) == [reference]
             assert store.newest([reference.timeline]) == {reference.timeline: reference}
 
     @clause("values", "They hold all of Unicode but NUL and lone surrogates.")
@@ -266,7 +267,7 @@ class RecordingTests(Base):
                         pod=reference.pod.name,
                         metadata=reference.metadata,
                     )
-                    assert reference in store.references(query).items
+                    assert reference in walk(store, query)
 
         check()
 
@@ -282,15 +283,16 @@ class RecordingTests(Base):
         metadata = Metadata(pairs)
         almost = Metadata(pairs | {min(pairs): pairs[min(pairs)][:-1] + "w"})
         files = [File(path, Sample(10, number)) for number, path in enumerate(paths)]
-        references = [file.seen(at, pod, metadata) for file in files for at in (0, 2**53 + 1, MAX_TIME_NS)]
+        references = [file.seen(at, pod, metadata) for file in files for at in (0, 2**53, 2**53 + 1, MAX_TIME_NS)]
         references.append(files[0].seen(1, pod, almost))
         harvest(store, files, references)
         assert set(listing(store)) == set(references)
         assert len(listing(store)) == len(references)
-        assert [one.signature.path for one in store.files(Query()).items] == sorted(paths)
+        assert [one.signature.path for one in walk_files(store, Query())] == sorted(paths)
         for file in files:
-            assert {one.signature for one in store.references(Query(path=file.path)).items} == {file.signature}
-        assert store.references(Query(metadata=almost)).items == (references[-1],)
-        assert store.references(Query(since_ns=2**53 + 2, until_ns=MAX_TIME_NS)).items == ()
-        assert len(store.references(Query(since_ns=MAX_TIME_NS)).items) == len(files)
-        assert len(store.references(Query(until_ns=1)).items) == len(files)
+            assert {one.signature for one in walk(store, Query(path=file.path))} == {file.signature}
+        assert walk(store, Query(metadata=almost)) == [references[-1]]
+        found = walk(store, Query(since_ns=2**53 + 1, until_ns=MAX_TIME_NS))
+        assert {one.observed_at_ns for one in found} == {2**53 + 1}
+        assert len(walk(store, Query(since_ns=MAX_TIME_NS))) == len(files)
+        assert len(walk(store, Query(until_ns=1))) == len(files)

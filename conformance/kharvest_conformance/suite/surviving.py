@@ -13,6 +13,7 @@ from kharvest_conformance.place import Place, Places
 from kharvest_conformance.samples import OTHER, WEB, File, Sample, removed
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import data_of, harvest, listing
+from kharvest_conformance.suite.walks import walk_files
 from kharvest_conformance.tasks import (
     CRASH_HOLDER,
     CRASH_LEASE_NS,
@@ -38,12 +39,12 @@ class SurvivingTests(Base):
         store = place.open()
         harvest(store, FILES, SCENE)
         order = listing(store)
-        summaries = store.files(Query()).items
+        summaries = walk_files(store, Query())
         store.claim([b"key"], "holder", 1, 100)
 
         store = place.reopen()
         assert listing(store) == order
-        assert store.files(Query()).items == summaries
+        assert walk_files(store, Query()) == summaries
         assert store.known([file.signature for file in FILES]) == {file.signature: file.content for file in FILES}
         assert store.newest([SCENE[0].timeline]) == {SCENE[0].timeline: SCENE[-1]}
         assert {content.sha256 for content in store.contents()} == {file.content.sha256 for file in FILES}
