@@ -38,10 +38,12 @@ class Place:
         return self._harness.open(self.address)
 
     def close_all(self) -> None:
-        """Close all handles."""
+        """Close all handles that the test has not closed."""
         with contextlib.ExitStack() as stack:
-            while self._handles:
-                stack.callback(self._handles.pop(0).close)
+            for handle in self._handles:
+                if not handle.closed:
+                    stack.callback(handle.close)
+            self._handles.clear()
 
     def reopen(self) -> Store:
         """Close all handles and open anew."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -13,7 +16,9 @@ from kharvest.spi import (
     MAX_POD_BYTES,
     MAX_TIME_NS,
     Metadata,
+    Order,
     Pod,
+    Query,
 )
 from kharvest_conformance.samples import BLOCK, Sample
 
@@ -61,3 +66,41 @@ samples = st.builds(
     st.one_of(st.sampled_from((0, 1, BLOCK - 1, BLOCK, BLOCK + 1)), st.integers(0, 300)),
     st.integers(0, 3),
 )
+
+
+def queries(
+    *,
+    paths: Sequence[str],
+    prefixes: Sequence[str],
+    md5s: Sequence[bytes],
+    pods: Sequence[Pod],
+    tags: Sequence[Metadata],
+    times: Sequence[int],
+    limits: Sequence[int] = (1000,),
+) -> SearchStrategy[Query]:
+    """Queries with three restrictions at most: with more, hardly anything matches, and nothing is learned."""
+    at = st.sampled_from(times)
+    spans = st.tuples(at, at).map(sorted)
+    one: SearchStrategy[dict[str, object]] = st.one_of(
+        st.sampled_from(paths).map(lambda path: {"path": path}),
+        st.sampled_from(prefixes).map(lambda prefix: {"path_prefix": prefix}),
+        st.sampled_from(md5s).map(lambda md5: {"md5": md5}),
+        st.sampled_from(pods).map(lambda pod: {"namespace": pod.namespace}),
+        st.sampled_from(pods).map(lambda pod: {"pod": pod.name}),
+        st.sampled_from(tags).map(lambda tag: {"metadata": tag}),
+        spans.map(lambda span: {"since_ns": span[0]}),
+        spans.map(lambda span: {"until_ns": span[1]}),
+        spans.map(lambda span: {"since_ns": span[0], "until_ns": span[1]}),
+    )
+    several = st.lists(one, max_size=2).map(
+        lambda chosen: {key: value for part in chosen for key, value in part.items()}
+    )
+    return st.builds(_query, several, latest=st.booleans(), order=st.sampled_from(Order), limit=st.sampled_from(limits))
+
+
+def _query(restrictions: dict[str, Any], **others: Any) -> Query:
+    if "path" in restrictions:
+        restrictions = {key: value for key, value in restrictions.items() if key != "path_prefix"}
+    if restrictions.get("since_ns", 0) > restrictions.get("until_ns", MAX_TIME_NS):
+        restrictions = {key: value for key, value in restrictions.items() if key != "since_ns"}
+    return Query(**restrictions, **others)

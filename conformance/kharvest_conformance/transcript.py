@@ -54,12 +54,13 @@ def _shown(value: object) -> str:
 
 
 class RecordedStore:
-    """A handle on a store that writes every call down and changes nothing."""
+    """A handle on a store that writes every call down and changes nothing. `closed` tells whether it was closed."""
 
     def __init__(self, store: Store, name: str, transcript: Transcript) -> None:
         self._store = store
         self._name = name
         self._transcript = transcript
+        self.closed = False
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -108,6 +109,7 @@ class RecordedStore:
         return self._call(lambda: self._store.forget(query), "forget", query)
 
     def close(self) -> None:
+        self.closed = True
         self._call(self._store.close, "close")
 
     def _call(self, call: Callable[[], Answer], method: str, *arguments: object) -> Answer:

@@ -40,7 +40,7 @@ class OpeningTests(Base):
         open_before = threads_before = 0
         rounds = 8
         for number in range(-2, rounds):
-            store = place.open_unrecorded()
+            store = place.open()
             harvest(store, [FILE], [FILE.seen(number + 10)])
             chunks = store.read(FILE.content.sha256)
             next(chunks)
@@ -48,7 +48,6 @@ class OpeningTests(Base):
             if close is not None:
                 close()
             store.close()
-            del chunks, store
             gc.collect()
             if number < 0:  # what the first openings load for good is no leak
                 open_before, threads_before = _descriptors(), threading.active_count()

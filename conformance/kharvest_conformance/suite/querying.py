@@ -8,6 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from kharvest.spi import REMOVED, Metadata, Order, Pod, Query, Reference, Store, Timeline
+from kharvest_conformance import strategies
 from kharvest_conformance.clauses import clause
 from kharvest_conformance.depth import Depth
 from kharvest_conformance.model import matching, newest
@@ -53,7 +54,7 @@ class QueryingTests(Base):
         harvest(store, FILES, SCENE)
         return store
 
-    @clause("values.Query", "What is None or False, or metadata without pairs, does not restrict.")
+    @clause("values.Query", "What is None or False, or has no pairs, does not restrict.")
     def test_a_query_that_asks_for_nothing_gets_everything(self, scene: Store) -> None:
         for query in (Query(), Query(path_prefix=""), Query(metadata=Metadata({})), Query(limit=10_000)):
             assert _ask(scene, query) == set(SCENE), query
@@ -203,26 +204,14 @@ class QueryingTests(Base):
         removals = st.builds(
             lambda file, at, pod, tag: (file, removed(file.path, at, pod, tag)), files, times, pods, tags
         )
-        paths = st.one_of(
-            st.builds(lambda file: {"path": file.path}, files),
-            st.builds(lambda file, end: {"path_prefix": file.path[:end]}, files, st.integers(1, 9)),
-            st.just({}),
+        queries = strategies.queries(
+            paths=[file.path for file in FILES],
+            prefixes=["/", "/etc/", "/etc/a", "/etc/a/", "/E"],
+            md5s=[REMOVED, *(file.content.md5 for file in FILES)],
+            pods=[WEB, OTHER, FAR, Pod("", ""), Pod("Shop", "web-0")],
+            tags=[BLUE, RED, Metadata({"color": "Blue"}), Metadata({"size": "L"})],
+            times=range(8),
         )
-        spans = st.one_of(
-            st.just({}),
-            st.builds(lambda at: {"since_ns": at}, times),
-            st.builds(lambda at: {"until_ns": at}, times),
-            st.builds(lambda one, two: {"since_ns": min(one, two), "until_ns": max(one, two)}, times, times),
-        )
-        rest = st.fixed_dictionaries(
-            {"latest": st.booleans(), "order": st.sampled_from(Order), "metadata": tags},
-            optional={
-                "md5": st.one_of(files.map(lambda file: file.content.md5), st.just(REMOVED)),
-                "namespace": pods.map(lambda pod: pod.namespace),
-                "pod": pods.map(lambda pod: pod.name),
-            },
-        )
-        queries = st.builds(lambda path, span, others: Query(**path, **span, **others), paths, spans, rest)
 
         @depth.given(
             items=st.lists(st.one_of(sightings, sightings, removals), max_size=30),

@@ -12,13 +12,14 @@ from kharvest.spi import (
     REMOVED,
     Capability,
     Metadata,
-    Order,
     Pod,
     Query,
     Reference,
     Store,
+    Timeline,
     UnknownContent,
 )
+from kharvest_conformance import strategies
 from kharvest_conformance.clauses import clause
 from kharvest_conformance.depth import Depth
 from kharvest_conformance.model import Model, matching, newest, summaries
@@ -33,6 +34,9 @@ PATHS = ("/etc/app", "/etc/App", "/etc/app ", "/etc/app/caf\u00e9", "/etc/app/ca
 PODS = (WEB, OTHER, Pod("Shop", "web-0"), Pod("", ""))
 TAGS = (Metadata(), Metadata({"app": "web"}), Metadata({"app": "Web"}), Metadata({"app": "web", "a.b/$c": ""}))
 
+SIGNATURES = [File(path, sample).signature for path in PATHS for sample in SAMPLES]
+TIMELINES = [Timeline(pod, path) for pod in PODS for path in PATHS]
+
 files = st.builds(File, st.sampled_from(PATHS), st.sampled_from(SAMPLES))
 times = st.integers(0, 6)
 pods = st.sampled_from(PODS)
@@ -40,24 +44,15 @@ tags = st.sampled_from(TAGS)
 sightings = st.builds(lambda file, at, pod, tag: (file, file.seen(at, pod, tag)), files, times, pods, tags)
 removals = st.builds(lambda file, at, pod, tag: (file, removed(file.path, at, pod, tag)), files, times, pods, tags)
 batches = st.lists(st.one_of(sightings, sightings, removals), min_size=1, max_size=6)
-restrictions = st.fixed_dictionaries(
-    {"order": st.sampled_from(Order), "latest": st.booleans()},
-    optional={
-        "md5": st.sampled_from((REMOVED, *(sample.content.md5 for sample in SAMPLES))),
-        "namespace": st.sampled_from([pod.namespace for pod in PODS]),
-        "pod": st.sampled_from([pod.name for pod in PODS]),
-        "metadata": tags,
-        "since_ns": st.integers(0, 3),
-        "until_ns": st.integers(3, 7),
-    },
+queries = strategies.queries(
+    paths=PATHS,
+    prefixes=("/", "/etc", "/etc/app", "/etc/app/cafe", "/%"),
+    md5s=(REMOVED, *(sample.content.md5 for sample in SAMPLES)),
+    pods=PODS,
+    tags=TAGS,
+    times=range(8),
+    limits=(1, 2, 3, 1000),
 )
-wheres: st.SearchStrategy[dict[str, str]] = st.one_of(
-    st.just({}),
-    st.sampled_from(PATHS).map(lambda path: {"path": path}),
-    st.sampled_from(("/", "/etc", "/etc/app", "/etc/app/cafe", "/%")).map(lambda prefix: {"path_prefix": prefix}),
-)
-limits = st.sampled_from((1, 2, 3, 1000))
-queries = st.builds(lambda where, rest, limit: Query(**where, **rest, limit=limit), wheres, restrictions, limits)
 handles = st.integers(0, 1)
 keys = st.lists(st.sampled_from((b"k", b"K", b"k\0")), min_size=1, max_size=3, unique=True)
 holders = st.sampled_from(("one", "One"))
@@ -85,7 +80,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.stores[handle % len(self.stores)]
 
     def check(self, handle: int) -> None:
-        """Compare all references, and the order that was seen before."""
+        """Compare all references, in the order that was seen before, what is known, and what is newest."""
         found = listing(self.store(handle))
         assert set(found) == self.model.references
         assert len(found) == len(self.model.references), "a reference is given twice"
@@ -93,6 +88,8 @@ class StoreMachine(RuleBasedStateMachine):
         kept = [one for one in self.order if one in self.model.references]
         assert [one for one in found if one in kept] == kept, "references of one time have changed places"
         self.order = found
+        assert self.store(handle).known(SIGNATURES) == self.model.files
+        assert self.store(handle).newest(TIMELINES) == newest(found)
 
     @rule(handle=handles, sample=st.sampled_from(SAMPLES), length=st.sampled_from((1000, BLOCK)))
     def put(self, handle: int, sample: Sample, length: int) -> None:
@@ -190,14 +187,6 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(set(given)) == len(given), "a reference is given twice"
         if not query.latest:
             assert [one for one in given if one in before] == before
-
-    @rule(handle=handles)
-    def ask_what_is_known_and_newest(self, handle: int) -> None:
-        self.check(handle)
-        signatures = [File(path, sample).signature for path in PATHS for sample in SAMPLES]
-        assert self.store(handle).known(signatures) == self.model.files
-        timelines = [File(path, SAMPLES[0]).seen(1, pod).timeline for path in PATHS for pod in PODS]
-        assert self.store(handle).newest(timelines) == newest(self.order)
 
     @rule(handle=handles, asked=keys, holder=holders, passed=st.integers(0, 4), length=st.integers(1, 8))
     def claim(self, handle: int, asked: list[bytes], holder: str, passed: int, length: int) -> None:

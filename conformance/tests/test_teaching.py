@@ -1,0 +1,88 @@
+"""A failure names the clause that is broken, shows the shortest way to it, and a program that goes it again."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import kharvest.spi
+from kharvest.spi import mask_url, store, values
+from kharvest_conformance.clauses import clause_of
+from kharvest_conformance.registered import registered
+from kharvest_conformance.suite import SUITE_TESTS
+from kharvest_zoo.running import run_zoo
+
+SEQUENCES = "test_any_sequence_of_calls_agrees_with_the_model"
+
+
+def _words(text: str) -> str:
+    return " ".join(text.replace('"""', " ").split())
+
+
+def _place(name: str) -> object:
+    module = {"store": store, "values": values}
+    if name in module:
+        return module[name]
+    found: object = values if name.startswith("values.") else store
+    for part in name.removeprefix("values.").split("."):
+        found = getattr(found, part)
+    return found.fget if isinstance(found, property) else found
+
+
+@pytest.mark.parametrize("test", SUITE_TESTS)
+def test_the_words_of_each_clause_stand_in_the_contract(test: str) -> None:
+    clause = clause_of(SUITE_TESTS[test])
+    assert clause is not None, f"{test} says of no clause that it holds it"
+    assert _words(clause.words) in _words(inspect.getsource(_place(clause.place)))  # type: ignore[arg-type]
+
+
+def test_a_failure_shows_the_clause_and_a_program_that_runs(tmp_path: Path) -> None:
+    (failure,) = run_zoo(tmp_path, {"FoldsCase": ["test_path_restricts_to_exactly_that_path"]})["FoldsCase"]["failed"]
+    assert failure["clause"] == "values.Query: path: the exact path."
+    program = failure["snippet"]
+    assert re.search(r"^store\.references\(Query\(path='/etc/A'\)\)  # → .*'/etc/a'", program, re.MULTILINE)
+    (tmp_path / "here").mkdir()
+    program = re.sub(r"\.open\('.*'\)", f".open({str(tmp_path / 'here' / 'store.db')!r})", program)
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(program, "snippet", "exec"), {})
+
+
+def test_the_asserts_of_the_installed_suite_tell_both_sides(tmp_path: Path) -> None:
+    (failure,) = run_zoo(
+        tmp_path, {"CountsPodsByName": ["test_a_summary_counts_pods_and_has_the_first_and_last_time"]}
+    )["CountsPodsByName"]["failed"]
+    assert "pods=2" in failure["detail"]
+    assert "pods=3" in failure["detail"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["FoldsCase", "LosesRemovals", "IncludesUntil", "KnowsForgottenFiles"])
+def test_a_random_sequence_is_shrunk_to_a_short_one(tmp_path: Path, kind: str) -> None:
+    (failure,) = run_zoo(tmp_path, {kind: [SEQUENCES]})[kind]["failed"]
+    calls = [line for line in failure["snippet"].splitlines() if re.match(r"store\.(put|record|forget|claim)\(", line)]
+    assert 1 <= len(calls) <= 6
+
+
+@pytest.fixture
+def secret_url() -> str:
+    return "postgresql://harvest:hunter2@db.example/files?sslpassword=hunter3"
+
+
+def test_no_report_shows_a_password(secret_url: str) -> None:
+    harness = registered(secret_url)
+    for text in (harness.name, repr(harness), str(harness), harness.opening(harness.name)):
+        assert "hunter" not in text
+    assert mask_url(secret_url) == harness.name
+
+
+def test_a_url_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, secret_url: str) -> None:
+    monkeypatch.setenv("MY_STORE", secret_url)
+    assert registered("env:MY_STORE").url == secret_url
+    monkeypatch.delenv("MY_STORE")
+    with pytest.raises(kharvest.spi.KharvestError, match="MY_STORE"):
+        registered("env:MY_STORE")
