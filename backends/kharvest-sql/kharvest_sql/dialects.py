@@ -1,0 +1,185 @@
+"""How the databases spell what SQL leaves open: rows as a parameter, upserts, locks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import LargeBinary, Table
+
+Row = Sequence[Any]
+
+
+class Dialect(Protocol):
+    """One database's spelling. Statements are written with `?` for parameters and pass through `spell`."""
+
+    then: str
+    """Joins what was found so far with what is to be looked up for each row of it, in that order."""
+
+    def spell(self, sql: str) -> str:
+        """A statement with the driver's own parameter marks."""
+
+    def rows(self, columns: str) -> str:
+        """A table expression over one parameter from `rows_parameters`: rows of integers, columns named `a b c`."""
+
+    def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
+        """The parameters that `rows` takes. There is at least one row."""
+
+    def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
+        """Insert rows of the columns `key` and `others`; where the key is there, set the others or change nothing."""
+
+    def upsert_parameters(self, rows: Sequence[Row]) -> Any:
+        """Those rows as the parameters of `upsert`."""
+
+    def delete(self, table: Table, key: Sequence[str]) -> str:
+        """Delete rows by the columns of their key."""
+
+    def delete_parameters(self, rows: Sequence[Sequence[int]]) -> Any:
+        """Those rows as the parameters of `delete`. There is at least one."""
+
+    lock_rows: str
+    """At the end of a SELECT: nobody else changes these rows before the transaction ends."""
+    lock_store_shared: str | None
+    """A statement that waits for who holds the store's lock alone, and then keeps it with others, until the end."""
+    lock_store_alone: str | None
+    """The same, but nobody else holds it meanwhile."""
+    lock_schema: str | None
+    """A statement that makes all others who say it wait until `unlock_schema`, or the end of the session."""
+    unlock_schema: str | None
+    now: str
+    """The database's own clock, whole seconds since the epoch."""
+    last_id: str
+    """A statement for the number that this session's last INSERT was given."""
+
+
+def _insert(table: Table, columns: Sequence[str], source: str) -> str:
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) {source}"
+
+
+def _on_conflict(key: Sequence[str], values: Sequence[str]) -> str:
+    action = f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in values)}" if values else "NOTHING"
+    return f" ON CONFLICT ({', '.join(key)}) DO {action}"
+
+
+def _marks(number: int) -> str:
+    return ", ".join("?" * number)
+
+
+def _equal(key: Sequence[str]) -> str:
+    return " AND ".join(f"doomed.{name} = given.{name}" for name in key)
+
+
+class Sqlite(Dialect):
+    """SQLite. It has one writer at a time, so it needs no locks."""
+
+    then = "CROSS JOIN"  # SQLite keeps the order of a CROSS JOIN
+    lock_rows = ""
+    lock_store_shared = lock_store_alone = lock_schema = unlock_schema = None
+    now = "CAST(strftime('%s', 'now') AS INTEGER)"
+    last_id = "SELECT last_insert_rowid()"
+
+    def spell(self, sql: str) -> str:
+        return sql
+
+    def rows(self, columns: str) -> str:
+        parts = ", ".join(f"json_extract(value, '$[{i}]') AS {name}" for i, name in enumerate(columns.split()))
+        return f"(SELECT {parts} FROM json_each(?))"  # noqa: S608  as above
+
+    def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
+        return (json.dumps(list(rows), separators=(",", ":")),)
+
+    def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
+        columns = [*key, *others]
+        return _insert(table, columns, f"VALUES ({_marks(len(columns))})") + _on_conflict(key, others if change else ())
+
+    def upsert_parameters(self, rows: Sequence[Row]) -> Any:
+        return rows
+
+    def delete(self, table: Table, key: Sequence[str]) -> str:
+        return f"DELETE FROM {table.name} WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608  as above
+
+    def delete_parameters(self, rows: Sequence[Sequence[int]]) -> Any:
+        return rows
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL: rows travel as one array for each column."""
+
+    then = "CROSS JOIN"
+    lock_rows = " FOR UPDATE"
+    # Two numbers of ours; a lock's number is free for all users of a database to choose.
+    lock_store_shared = "SELECT pg_advisory_xact_lock_shared(1801546354, 1)"
+    lock_store_alone = "SELECT pg_advisory_xact_lock(1801546354, 1)"
+    lock_schema = "SELECT pg_advisory_lock(1801546354, 2)"
+    unlock_schema = "SELECT pg_advisory_unlock(1801546354, 2)"
+    now = "CAST(EXTRACT(EPOCH FROM now()) AS BIGINT)"
+    last_id = "SELECT lastval()"
+
+    def spell(self, sql: str) -> str:
+        return sql.replace("?", "%s")
+
+    def rows(self, columns: str) -> str:
+        names = columns.split()
+        arrays = ", ".join("CAST(? AS bigint[])" for _ in names)
+        return f"(SELECT * FROM unnest({arrays}) AS given ({', '.join(names)}))"  # noqa: S608  as above
+
+    def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
+        return tuple(list(column) for column in zip(*rows, strict=True))
+
+    def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
+        columns = [*key, *others]
+        kinds = ["bytea" if isinstance(table.c[name].type, LargeBinary) else "bigint" for name in columns]
+        arrays = ", ".join(f"CAST(? AS {kind}[])" for kind in kinds)
+        return _insert(table, columns, f"SELECT * FROM unnest({arrays})") + _on_conflict(key, others if change else ())  # noqa: S608
+
+    def upsert_parameters(self, rows: Sequence[Row]) -> Any:
+        return tuple(list(column) for column in zip(*rows, strict=True))
+
+    def delete(self, table: Table, key: Sequence[str]) -> str:
+        given = self.rows(" ".join(key))
+        return f"DELETE FROM {table.name} AS doomed USING {given} AS given WHERE {_equal(key)}"  # noqa: S608  as above
+
+    def delete_parameters(self, rows: Sequence[Sequence[int]]) -> Any:
+        return self.rows_parameters(rows)
+
+
+class MySQL(Dialect):
+    """MySQL 8.0.4 and MariaDB 10.6 or later, for JSON_TABLE. PyMySQL makes one statement of many inserted rows."""
+
+    then = "STRAIGHT_JOIN"
+    lock_rows = " FOR UPDATE"
+    lock_store_shared = "SELECT id FROM kharvest_store LOCK IN SHARE MODE"
+    lock_store_alone = "SELECT id FROM kharvest_store FOR UPDATE"
+    lock_schema = "SELECT GET_LOCK('kharvest schema', 60)"
+    unlock_schema = "SELECT RELEASE_LOCK('kharvest schema')"
+    now = "UNIX_TIMESTAMP()"
+    last_id = "SELECT LAST_INSERT_ID()"
+
+    def spell(self, sql: str) -> str:
+        return sql.replace("?", "%s")
+
+    def rows(self, columns: str) -> str:
+        parts = ", ".join(f"{name} BIGINT PATH '$[{i}]'" for i, name in enumerate(columns.split()))
+        return f"JSON_TABLE(?, '$[*]' COLUMNS ({parts}))"
+
+    def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
+        return (json.dumps(list(rows), separators=(",", ":")),)
+
+    def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
+        columns = [*key, *others]
+        # Setting a key to itself is MySQL's way to do nothing; INSERT IGNORE would also ignore what is wrong.
+        changes = (
+            ", ".join(f"{name} = VALUES({name})" for name in others if change) or f"{key[0]} = {table.name}.{key[0]}"
+        )
+        return _insert(table, columns, f"VALUES ({_marks(len(columns))}) ON DUPLICATE KEY UPDATE {changes}")
+
+    def upsert_parameters(self, rows: Sequence[Row]) -> Any:
+        return rows
+
+    def delete(self, table: Table, key: Sequence[str]) -> str:
+        given = self.rows(" ".join(key))
+        return f"DELETE doomed FROM {given} AS given STRAIGHT_JOIN {table.name} AS doomed WHERE {_equal(key)}"
+
+    def delete_parameters(self, rows: Sequence[Sequence[int]]) -> Any:
+        return self.rows_parameters(rows)

@@ -1,0 +1,213 @@
+"""What a query asks for, in SQL: by which index its rows are found, and what else they must satisfy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kharvest.spi import Pod, Query, Signature
+from kharvest_sql.database import Session
+from kharvest_sql.identities import Identities, digest_of_pair
+from kharvest_sql.schema import HEAD_BYTES, NEVER_REPLACED
+
+MOST_WAYS = 128
+"""As many pods, paths or signatures are looked up one by one; with more, the history is walked in the order of time.
+SQLite allows 500 parts in a compound SELECT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """SQL with its parameters, checked row by row. `r` is the reference."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """By which column's index a query's rows are found, and for which of its values; without a column, by time."""
+
+    column: str = ""
+    values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One thing that a query asks for.
+
+    Attributes:
+        way: how the rows can be found that satisfy it; None if there are too many values.
+        conditions: what a row that was found otherwise has to satisfy.
+        exact: whether all rows that `way` finds satisfy it.
+    """
+
+    way: Way | None
+    conditions: tuple[Condition, ...]
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a query is answered.
+
+    Attributes:
+        table: the history, or the newest of each timeline.
+        way: how its rows are found.
+        times: conditions on the time, which every index serves.
+        others: conditions for which rows have to be passed over.
+    """
+
+    table: str
+    way: Way
+    times: tuple[Condition, ...]
+    others: tuple[Condition, ...]
+
+
+def plan(session: Session, identities: Identities, query: Query) -> Plan | None:
+    """How to answer a query; None if nothing can match."""
+    filters = list(_filters(session, identities, query))
+    ways = [one.way for one in filters if one.way is not None]
+    if any(not way.values for way in ways):
+        return None
+    best = min(ways, key=lambda way: len(way.values), default=Way())
+    others = [condition for one in filters if not (one.exact and one.way == best) for condition in one.conditions]
+    newest = _of_newest(query) and bool(best.column)
+    if query.latest and not newest:
+        others.append(_latest(query))
+    return Plan("kharvest_newest" if newest else "kharvest_reference", best, times(query), tuple(others))
+
+
+def times(query: Query) -> tuple[Condition, ...]:
+    """What a query asks of the time."""
+    conditions = []
+    if query.since_ns is not None:
+        conditions.append(Condition("r.observed_at_ns >= ?", (query.since_ns,)))
+    if query.until_ns is not None:
+        conditions.append(Condition("r.observed_at_ns < ?", (query.until_ns,)))
+    return tuple(conditions)
+
+
+def of_pods(query: Query) -> tuple[Condition, ...]:
+    """What a query asks of the pod, its metadata and `latest`, for rows of the history."""
+    conditions = [*_pod_conditions(query), *_metadata_conditions(query)]
+    if query.latest and query.until_ns is not None:
+        conditions.append(_latest(query))
+    return tuple(conditions)
+
+
+def prefix_condition(prefix: str) -> Condition:
+    """What a path `p` that starts with `prefix` satisfies: a range of the indexed head, then exactly."""
+    start = prefix.encode()
+    head = start[:HEAD_BYTES]
+    # UTF-8 has no byte 255, so the last one can be counted up.
+    end = head[:-1] + bytes([head[-1] + 1])
+    if len(start) <= HEAD_BYTES:
+        return Condition("p.head >= ? AND p.head < ?", (head, end))
+    return Condition("p.head = ? AND substr(p.path, 1, ?) = ?", (head, len(start), start))
+
+
+def _filters(session: Session, identities: Identities, query: Query) -> Iterator[Filter]:
+    if query.namespace is not None or query.pod is not None:
+        yield Filter(_pods(session, identities, query), _pod_conditions(query))
+    if query.metadata:
+        # Pods may have had other metadata at other times.
+        yield Filter(_wearers(session, query), _metadata_conditions(query), exact=False)
+    if query.path is not None:
+        yield _path(session, identities, query, query.path)
+    if query.path_prefix:
+        yield _prefix(session, query, query.path_prefix)
+    if query.md5 is not None:
+        same = Condition("(SELECT s.md5 FROM kharvest_signature s WHERE s.id = r.signature_id) = ?", (query.md5,))
+        yield Filter(_signatures(session, identities, query, query.md5), (same,))
+
+
+def _of_newest(query: Query) -> bool:
+    """Whether what is newest answers the query: it has an index by path, where the history has one by signature."""
+    return query.latest and query.until_ns is None
+
+
+def _path(session: Session, identities: Identities, query: Query, path: str) -> Filter:
+    numbers = tuple(identities.paths([path]).values())
+    if not numbers:
+        return Filter(Way("path_id"), ())
+    way: Way | None = Way("path_id", numbers)
+    if not _of_newest(query):
+        way = _few(session, "signature_id", "kharvest_signature", Condition("path_id = ?", numbers))
+    return Filter(way, (Condition("r.path_id = ?", numbers),))
+
+
+def _prefix(session: Session, query: Query, prefix: str) -> Filter:
+    starts = prefix_condition(prefix)
+    if _of_newest(query):
+        way = _few(session, "path_id", "kharvest_path p", starts)
+    else:
+        files = f"kharvest_path p {session.dialect.then} kharvest_signature s"
+        where = Condition(f"s.path_id = p.id AND {starts.sql}", starts.parameters)
+        way = _few(session, "signature_id", files, where, "s.id")
+    sql = f"(SELECT 1 FROM kharvest_path p WHERE p.id = r.path_id AND {starts.sql}) = 1"  # noqa: S608  names from here
+    return Filter(way, (Condition(sql, starts.parameters),))
+
+
+def _pods(session: Session, identities: Identities, query: Query) -> Way | None:
+    if query.namespace is not None and query.pod is not None:
+        return Way("pod_id", tuple(identities.pods([Pod(query.namespace, query.pod)]).values()))
+    if query.namespace is not None:
+        return _few(session, "pod_id", "kharvest_pod", Condition("namespace = ?", (query.namespace.encode(),)))
+    return _few(session, "pod_id", "kharvest_pod", Condition("name = ?", (str(query.pod).encode(),)))
+
+
+def _wearers(session: Session, query: Query) -> Way | None:
+    sets = [
+        Condition("metadata_id IN (SELECT metadata_id FROM kharvest_metadata_pair WHERE digest = ?)", (digest,))
+        for digest in _pair_digests(query)
+    ]
+    where = " AND ".join(one.sql for one in sets)
+    parameters = [value for one in sets for value in one.parameters]
+    sql = f"SELECT DISTINCT pod_id FROM kharvest_pod_metadata WHERE {where} LIMIT {MOST_WAYS + 1}"  # noqa: S608
+    return _way("pod_id", session.all(sql, parameters))
+
+
+def _signatures(session: Session, identities: Identities, query: Query, md5: bytes) -> Way | None:
+    if _of_newest(query):
+        return None
+    if query.path:
+        stored = identities.signatures([Signature(query.path, md5)])
+        return Way("signature_id", tuple(row.id for row in stored.values()))
+    return _few(session, "signature_id", "kharvest_signature", Condition("md5 = ?", (md5,)))
+
+
+def _few(session: Session, column: str, table: str, condition: Condition, number: str = "id") -> Way | None:
+    sql = f"SELECT {number} FROM {table} WHERE {condition.sql} LIMIT {MOST_WAYS + 1}"  # noqa: S608  names from here only
+    return _way(column, session.all(sql, condition.parameters))
+
+
+def _way(column: str, rows: Any) -> Way | None:
+    return None if len(rows) > MOST_WAYS else Way(column, tuple(row[0] for row in rows))
+
+
+# Look-ups by key for each row, rather than joins: no planner can turn them into a walk over all of another table.
+
+
+def _pod_conditions(query: Query) -> tuple[Condition, ...]:
+    conditions = []
+    for column, value in (("namespace", query.namespace), ("name", query.pod)):
+        if value is not None:
+            sql = f"(SELECT o.{column} FROM kharvest_pod o WHERE o.id = r.pod_id) = ?"  # noqa: S608  as above
+            conditions.append(Condition(sql, (value.encode(),)))
+    return tuple(conditions)
+
+
+def _metadata_conditions(query: Query) -> tuple[Condition, ...]:
+    has = "(SELECT 1 FROM kharvest_metadata_pair m WHERE m.digest = ? AND m.metadata_id = r.metadata_id) = 1"
+    return tuple(Condition(has, (digest,)) for digest in _pair_digests(query))
+
+
+def _pair_digests(query: Query) -> list[bytes]:
+    return [digest_of_pair(key, value) for key, value in query.metadata.items()]
+
+
+def _latest(query: Query) -> Condition:
+    if query.until_ns is None:
+        return Condition("r.replaced_at_ns = ?", (NEVER_REPLACED,))
+    return Condition("r.replaced_at_ns >= ?", (query.until_ns,))

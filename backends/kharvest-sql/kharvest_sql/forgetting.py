@@ -1,0 +1,67 @@
+"""Removing references, and what nothing needs any more once they are gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kharvest.spi import Query
+from kharvest_sql import pages, timelines
+from kharvest_sql.database import Session
+from kharvest_sql.identities import Identities
+from kharvest_sql.schema import METADATA, METADATA_PAIR, PATH, POD, POD_METADATA, REFERENCE, SIGNATURE
+
+
+def forget(session: Session, identities: Identities, query: Query) -> int:
+    """See `ReferenceStore.forget`."""
+    keys = _first(session, identities, query)
+    if not keys:
+        return 0
+    # The order of a timeline's Row, which the order of a page's Position is not.
+    rows = [(pod_id, path_id, time_ns, signature, metadata) for time_ns, pod_id, path_id, signature, metadata in keys]
+    session.delete(REFERENCE, timelines.KEY, rows)
+    timelines.mend(session, {row[:3] for row in rows})
+    _remove_unnamed(session, rows)
+    session.run("UPDATE kharvest_store SET forgets = forgets + 1")
+    return len(rows)
+
+
+def _first(session: Session, identities: Identities, query: Query) -> list[pages.Position]:
+    """The first matches, up to the limit: pages may be short, so it may take several."""
+    keys: list[pages.Position] = []
+    after = pages.position_of(query)
+    while len(keys) < query.limit:
+        asked = replace(query, limit=query.limit - len(keys), cursor=None)
+        found, after = pages.positions(session, identities, asked, after)
+        keys += found
+        if after is None:
+            break
+    return keys
+
+
+def _remove_unnamed(session: Session, rows: list[timelines.Row]) -> None:
+    """Remove what only the removed references named: signatures, paths, pods, metadata."""
+    unnamed = _without(session, "kharvest_reference o WHERE o.signature_id = given.id", {row[3] for row in rows})
+    session.delete(SIGNATURE, "id", unnamed)
+    unnamed = _without(session, "kharvest_signature o WHERE o.path_id = given.id", {row[1] for row in rows})
+    session.delete(PATH, "id", unnamed)
+    pods = _without(session, "kharvest_newest o WHERE o.pod_id = given.id", {row[0] for row in rows})
+    worn = session.with_rows(
+        "SELECT w.metadata_id, w.pod_id FROM {rows} {then} kharvest_pod_metadata w WHERE w.pod_id = given.id",
+        "id",
+        pods,
+    )
+    session.delete(POD_METADATA, "metadata_id pod_id", [(row[0], row[1]) for row in worn])
+    session.delete(POD, "id", pods)
+    sets = _without(session, "kharvest_pod_metadata o WHERE o.metadata_id = given.id", {row[0] for row in worn})
+    session.delete(METADATA_PAIR, "metadata_id", sets)
+    session.delete(METADATA, "id", sets)
+
+
+def _without(session: Session, users: str, numbers: set[int]) -> list[tuple[int]]:
+    """Those of the numbers that nobody uses."""
+    rows = session.with_rows(
+        f"SELECT given.id FROM {{rows}} WHERE NOT EXISTS (SELECT 1 FROM {users})",  # noqa: S608  names from here only
+        "id",
+        [(number,) for number in sorted(numbers)],
+    )
+    return [(row[0],) for row in rows]

@@ -1,0 +1,102 @@
+"""Opening a store: which database, and both halves on it."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+
+from kharvest.spi import StoreCorrupt
+from kharvest_sql import address, server, sqlite
+from kharvest_sql.address import Address
+from kharvest_sql.contents import SqlContents
+from kharvest_sql.database import Database
+from kharvest_sql.references import SqlReferences
+from kharvest_sql.schema import CONTENTS, REFERENCES
+from kharvest_sql.sqlite import Layout, SqliteFile
+from kharvest_sql.users import Users
+
+_REFERENCES_LAYOUT = Layout(tables=REFERENCES, page_bytes=8 * 1024)
+_CONTENTS_LAYOUT = Layout(tables=CONTENTS, page_bytes=32 * 1024)
+_PAIR_BYTES = 16
+_IDLE_SECONDS = 3600
+"""On a server: an upload that did not move for an hour is a leftover. One that wakes up later must begin again."""
+
+
+class SqlStore(SqlContents, SqlReferences):
+    """Both halves, on one server or in two files. Closing it is `opened`'s to do."""
+
+    def __init__(self, contents: Database, references: Database, opened: ExitStack) -> None:
+        SqlContents.__init__(self, contents)
+        SqlReferences.__init__(self, references, opened, self.present)
+
+
+def open_store(url: str) -> SqlStore:
+    """Open the store on a URL, and create what is missing of it."""
+    where = address.parse(url)
+    with ExitStack() as opening:
+        if where.path is None:
+            database = server.connect(where)
+            opening.callback(database.close)
+            store = SqlStore(database, database, opening)
+            store.remove_leftovers(_IDLE_SECONDS)
+        else:
+            store = _open_files(where, where.path, opening)
+        opening.pop_all()
+    return store
+
+
+def open_references(url: str) -> SqlReferences:
+    """Open the references half alone on a URL."""
+    where = address.parse(url)
+    with ExitStack() as opening:
+        if where.path is None:
+            database: Database = server.connect(where)
+            opening.callback(database.close)
+        else:
+            file = sqlite.open_file(where, where.path, _REFERENCES_LAYOUT)
+            opening.callback(file.close)
+            if file.pair() is None:
+                file.create(secrets.token_bytes(_PAIR_BYTES))
+            file.prepare_to_write()
+            database = file
+        return SqlReferences(database, opening.pop_all())
+
+
+def _open_files(where: Address, path: Path, opening: ExitStack) -> SqlStore:
+    """References in the file that the URL names, contents in one beside it.
+
+    Two files, because SQLite has one writer for each: so an upload never makes an acknowledgement wait, and each has
+    pages of the size that serves it best. They need no common transaction: a reference is recorded after its content.
+    """
+    references = sqlite.open_file(where, path, _REFERENCES_LAYOUT)
+    opening.callback(references.close)
+    pair = references.pair()
+    contents_path = path.with_name(f"{path.name}-contents")
+    if pair is not None and not contents_path.exists():
+        raise StoreCorrupt(f"{contents_path} is missing, which holds the contents of {path.name}")
+    users = Users(path.with_name(f"{path.name}-lock"))
+    opening.callback(users.close)
+    contents = sqlite.open_file(where, contents_path, _CONTENTS_LAYOUT)
+    opening.callback(contents.close)
+    _match(references, contents, pair, contents_path)
+    references.prepare_to_write()
+    contents.prepare_to_write()
+    store = SqlStore(contents, references, opening)
+    if users.alone:
+        store.remove_leftovers(idle_seconds=None)  # nobody is here whose upload it could be
+    users.let_others_in()
+    return store
+
+
+def _match(references: SqliteFile, contents: SqliteFile, pair: bytes | None, contents_path: Path) -> None:
+    """Create what is missing, contents first, so that references are never there without; then both must be a pair."""
+    contents_pair = contents.pair()
+    if pair is None and contents_pair is None:
+        contents.create(secrets.token_bytes(_PAIR_BYTES))
+        contents_pair = contents.pair()
+    if pair is None and contents_pair is not None:
+        references.create(contents_pair)
+        pair = references.pair()
+    if pair != contents_pair:
+        raise StoreCorrupt(f"{contents_path} holds the contents of another store")

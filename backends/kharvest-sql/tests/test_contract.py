@@ -1,0 +1,435 @@
+"""The contract's plain clauses on every database. The conformance suite goes deeper."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import md5, sha256
+from random import Random
+
+import pytest
+
+from kharvest.spi import (
+    REMOVED,
+    Capability,
+    Conflict,
+    Content,
+    FileSummary,
+    InvalidCursor,
+    Metadata,
+    Order,
+    Pod,
+    Query,
+    Reference,
+    Signature,
+    Timeline,
+    UnknownContent,
+)
+from kharvest_sql.store import SqlStore, open_store
+
+
+def content_of(data: bytes) -> Content:
+    return Content(sha256(data).digest(), md5(data, usedforsecurity=False).digest(), len(data))
+
+
+def reference(time_ns: int, path: str = "/etc/a", pod: str = "web-0", data: bytes = b"x", **labels: str) -> Reference:
+    return Reference(Signature(path, content_of(data).md5), Pod("shop", pod), Metadata(labels), time_ns)
+
+
+def removal(time_ns: int, path: str = "/etc/a", pod: str = "web-0") -> Reference:
+    return replace(reference(time_ns, path, pod), signature=Signature(path, REMOVED))
+
+
+def record(store: SqlStore, *references: Reference, data: bytes = b"x") -> None:
+    content = content_of(data)
+    store.put(content, [data])
+    store.record({one.signature: content for one in references if not one.signature.is_removal}, references)
+
+
+def all_references(store: SqlStore, query: Query) -> list[Reference]:
+    found: list[Reference] = []
+    while True:
+        page = store.references(query)
+        found += page.items
+        assert len(page.items) <= query.limit
+        if page.next_cursor is None:
+            return found
+        query = replace(query, cursor=page.next_cursor)
+
+
+def all_files(store: SqlStore, query: Query) -> list[FileSummary]:
+    found: list[FileSummary] = []
+    while True:
+        page = store.files(query)
+        found += page.items
+        assert len(page.items) <= query.limit
+        if page.next_cursor is None:
+            return found
+        query = replace(query, cursor=page.next_cursor)
+
+
+def test_it_declares_what_it_guarantees(store: SqlStore) -> None:
+    assert store.capabilities == {Capability.DURABLE, Capability.SHARED}
+
+
+@pytest.mark.parametrize("size", [0, 1, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 5 * 2**20])
+def test_bytes_come_back_from_any_offset(store: SqlStore, size: int) -> None:
+    data = Random(size).randbytes(size)
+    store.put(content_of(data), (data[start : start + 300_000] for start in range(0, size, 300_000)))
+    for offset in {0, 1, size // 2, max(0, size - 1), size, size + 1}:
+        chunks = list(store.read(content_of(data).sha256, offset))
+        assert b"".join(chunks) == data[offset:]
+        assert all(0 < len(chunk) <= 2**20 for chunk in chunks)
+    assert store.present([content_of(data).sha256, b"?" * 32]) == {content_of(data).sha256: content_of(data)}
+
+
+def test_one_chunk_of_many_megabytes_is_cut(store: SqlStore) -> None:
+    data = Random(1).randbytes(20 * 2**20)
+    store.put(content_of(data), [data])
+    assert b"".join(store.read(content_of(data).sha256)) == data
+
+
+@pytest.mark.parametrize("sent", [b"half", b"half" * 2_000_000])
+def test_a_put_that_fails_shows_nothing_and_leaves_nothing(store: SqlStore, sent: bytes) -> None:
+    def broken() -> Iterator[bytes]:
+        yield sent
+        raise RuntimeError("sender died")
+
+    with pytest.raises(RuntimeError, match="sender died"):
+        store.put(content_of(b"whole"), broken())
+    assert list(store.contents()) == []
+    with pytest.raises(UnknownContent):
+        list(store.read(content_of(b"whole").sha256))
+    with store._contents_database.read() as session:
+        assert session.all("SELECT body_id FROM kharvest_chunk") == []
+        assert session.all("SELECT id FROM kharvest_unpublished") == []
+
+
+def test_a_put_that_waits_for_a_chunk_stops_nobody(store: SqlStore) -> None:
+    waiting, go_on = threading.Event(), threading.Event()
+    data = bytes(9 * 2**20)
+
+    def slow() -> Iterator[bytes]:
+        yield data[: 8 * 2**20]
+        waiting.set()
+        assert go_on.wait(20)
+        yield data[8 * 2**20 :]
+
+    thread = threading.Thread(target=store.put, args=(content_of(data), slow()))
+    thread.start()
+    assert waiting.wait(20)
+    record(store, reference(1))
+    assert content_of(data).sha256 not in store.present([content_of(data).sha256])
+    go_on.set()
+    thread.join(20)
+    assert content_of(data).sha256 in store.present([content_of(data).sha256])
+
+
+@pytest.mark.parametrize("size", [100, 9 * 2**20])
+def test_the_same_content_from_many_threads_at_once_is_stored_once(store: SqlStore, size: int) -> None:
+    data = Random(size).randbytes(size)
+    start = threading.Barrier(4)
+    failures: list[Exception] = []
+
+    def chunks() -> Iterator[bytes]:
+        start.wait(20)
+        yield data
+
+    def put() -> None:
+        try:
+            store.put(content_of(data), chunks())
+        except Exception as error:  # noqa: BLE001  asserted on below
+            failures.append(error)
+
+    threads = [threading.Thread(target=put) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert b"".join(store.read(content_of(data).sha256)) == data
+    with store._contents_database.read() as session:
+        assert session.first("SELECT SUM(LENGTH(data)) FROM kharvest_chunk")[0] == size
+        assert session.all("SELECT id FROM kharvest_unpublished") == []
+
+
+def test_contents_are_listed_in_order_and_discarded(store: SqlStore) -> None:
+    known = sorted((content_of(bytes([number])) for number in range(5)), key=lambda content: content.sha256)
+    for number in range(5):
+        store.put(content_of(bytes([number])), [bytes([number])])
+    assert list(store.contents()) == known
+    assert list(store.contents(after=known[2].sha256)) == known[3:]
+    store.discard([known[0].sha256, known[4].sha256, b"?" * 32])
+    store.discard([])
+    assert list(store.contents()) == known[1:4]
+    with store._contents_database.read() as session:
+        assert session.first("SELECT COUNT(*) FROM kharvest_chunk")[0] == 3
+    store.put(known[0], [])
+    assert known[0].sha256 in store.present([known[0].sha256])
+
+
+def test_a_refused_batch_changes_nothing(store: SqlStore) -> None:
+    good, bad = reference(1), reference(2, path="/etc/b", data=b"y")
+    content = content_of(b"x")
+    store.put(content, [b"x"])
+    with pytest.raises(UnknownContent) as caught:
+        store.record({good.signature: content}, [good, bad])
+    assert caught.value.signatures == {bad.signature}
+    with pytest.raises(UnknownContent) as caught:
+        store.record({good.signature: content, bad.signature: content_of(b"y")}, [good, bad])
+    assert caught.value.sha256s == {content_of(b"y").sha256}
+    assert store.known([good.signature]) == {}
+    assert store.references(Query()).items == ()
+
+
+def test_a_known_signature_with_other_content_is_a_conflict(store: SqlStore) -> None:
+    one = reference(1)
+    record(store, one)
+    forged = replace(content_of(b"y"), md5=one.signature.md5)
+    store.put(forged, [b"y"])
+    with pytest.raises(Conflict) as caught:
+        store.record({one.signature: forged}, [replace(one, observed_at_ns=2)])
+    assert (caught.value.stored, caught.value.offered) == (content_of(b"x"), forged)
+    assert store.references(Query()).items == (one,)
+
+
+def test_a_file_that_no_reference_names_is_not_known(store: SqlStore) -> None:
+    store.put(content_of(b"x"), [b"x"])
+    store.record({Signature("/unnamed", content_of(b"x").md5): content_of(b"x")}, [])
+    assert store.known([Signature("/unnamed", content_of(b"x").md5)]) == {}
+    record(store, removal(1))
+    assert store.known([removal(1).signature]) == {}
+
+
+NASTY = ["/a", "/A", "/a ", "/á", "/a\u0301", "/%", "/_", "/'\"\\", "/\U0001f600", "/\ufeff", "/a\n", "/" + "x" * 254]
+NASTY += ["/" + "y" * 4094 + end for end in "ab"] + ["/" + "é" * 2000 + end for end in "ab"]
+
+
+def test_strings_are_exact_and_ordered_by_code_point(store: SqlStore) -> None:
+    batch = [replace(reference(n, path), metadata=Metadata({path[:60]: path})) for n, path in enumerate(NASTY)]
+    record(store, *batch)
+    assert store.references(Query()).items == tuple(batch)
+    for one in batch:
+        assert store.references(Query(path=one.signature.path)).items == (one,)
+        assert store.references(Query(metadata=one.metadata)).items == (one,)
+    assert [one.signature.path for one in all_files(store, Query(limit=3))] == sorted(NASTY)
+    for prefix in [
+        "/a",
+        "/\U0001f600",
+        "/é",
+        "/" + "y" * 254,
+        "/" + "y" * 4094,
+        "/" + "é" * 127,
+        "/" + "é" * 2000,
+        "/%",
+    ]:
+        expected = sorted(path for path in NASTY if path.startswith(prefix))
+        assert sorted(one.signature.path for one in store.references(Query(path_prefix=prefix)).items) == expected
+        assert [one.signature.path for one in all_files(store, Query(path_prefix=prefix, limit=1))] == expected
+        newest = store.references(Query(path_prefix=prefix, latest=True)).items
+        assert sorted(one.signature.path for one in newest) == expected
+
+
+def test_cursors_of_the_other_kind_are_refused(store: SqlStore) -> None:
+    record(store, *(reference(time, path=f"/{time}") for time in range(3)))
+    with pytest.raises(InvalidCursor):
+        store.files(Query(limit=1, cursor=store.references(Query(limit=1)).next_cursor))
+    with pytest.raises(InvalidCursor):
+        store.references(Query(limit=1, cursor=store.files(Query(limit=1)).next_cursor))
+
+
+def test_one_claimer_wins_and_a_lease_ends(store: SqlStore, url: str) -> None:
+    other = open_store(url)
+    winners: list[str] = []
+    start = threading.Barrier(8)
+
+    def take(holder: str, through: SqlStore) -> None:
+        start.wait(20)
+        winners.extend(holder for _ in through.claim([b"key", b"second"], holder, 0, 10))
+
+    threads = [threading.Thread(target=take, args=(f"h{n}", (store, other)[n % 2])) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(winners) == 2
+    assert store.claim([b"a", b"b"], "one", 0, 10) == {b"a", b"b"}
+    assert other.claim([b"a", b"c"], "two", 9, 20) == {b"c"}
+    assert store.claim([b"a"], "one", 9, 30) == {b"a"}
+    assert other.claim([b"b"], "two", 10, 20) == {b"b"}
+    store.release([b"a", b"b"], "one")
+    assert other.claim([b"a", b"b"], "three", 11, 20) == {b"a"}
+    other.close()
+
+
+class Model:
+    """What the contract says of references, as plainly as can be. Ties come in the order the store gives them."""
+
+    def __init__(self, in_order: list[Reference]) -> None:
+        self.in_order = in_order
+
+    def matching(self, query: Query) -> list[Reference]:
+        before = [one for one in self.in_order if query.until_ns is None or one.observed_at_ns < query.until_ns]
+        if query.latest:
+            newest = {one.timeline: index for index, one in enumerate(before)}
+            before = [before[index] for index in sorted(newest.values())]
+        found = [
+            one
+            for one in before
+            if (query.path is None or one.signature.path == query.path)
+            and (query.path_prefix is None or one.signature.path.startswith(query.path_prefix))
+            and (query.md5 is None or one.signature.md5 == query.md5)
+            and (query.namespace is None or one.pod.namespace == query.namespace)
+            and (query.pod is None or one.pod.name == query.pod)
+            and (query.since_ns is None or one.observed_at_ns >= query.since_ns)
+            and one.metadata.matches(query.metadata)
+        ]
+        return found if query.order is Order.OLDEST_FIRST else found[::-1]
+
+    def files(self, query: Query) -> list[tuple[str, bytes, int, int, int]]:
+        found = self.matching(replace(query, order=Order.OLDEST_FIRST))
+        return [
+            (
+                signature.path,
+                signature.md5,
+                len({one.pod for one in found if one.signature == signature}),
+                min(one.observed_at_ns for one in found if one.signature == signature),
+                max(one.observed_at_ns for one in found if one.signature == signature),
+            )
+            for signature in sorted({one.signature for one in found})
+            if not signature.is_removal
+        ]
+
+
+def random_reference(random: Random) -> Reference:
+    data = random.choice([b"x", b"y", b"z", None])
+    path = random.choice(["/etc/a", "/etc/b", "/var/c"])
+    labels = {key: random.choice("uv") for key in random.sample(["app", "zone"], random.randrange(3))}
+    return Reference(
+        Signature(path, REMOVED if data is None else content_of(data).md5),
+        Pod(random.choice(["n1", "n2"]), random.choice(["p1", "p2"])),
+        Metadata(labels),
+        random.randrange(12),
+    )
+
+
+def random_query(random: Random) -> Query:
+    def maybe(*values: object) -> object:
+        return random.choice([None, *values])
+
+    since, until = sorted([random.randrange(13), random.randrange(13)])
+    asked: dict[str, object] = {
+        "namespace": maybe("n1", "n3"),
+        "pod": maybe("p1"),
+        "md5": maybe(content_of(b"x").md5, REMOVED),
+        "metadata": Metadata({"app": "u"} if random.random() < 0.3 else {}),
+        "since_ns": maybe(since),
+        "until_ns": maybe(until),
+        "latest": random.random() < 0.5,
+        "order": random.choice(list(Order)),
+        "limit": random.choice([1, 2, 5, 100]),
+    }
+    asked |= random.choice([{}, {"path": "/etc/a"}, {"path_prefix": "/etc/"}, {"path_prefix": "/"}])
+    return Query(**asked)  # type: ignore[arg-type]
+
+
+def check(store: SqlStore, random: Random, queries: int) -> None:
+    model = Model(all_references(store, Query()))
+    times = [one.observed_at_ns for one in model.in_order]
+    assert times == sorted(times)
+    for _ in range(queries):
+        query = random_query(random)
+        assert all_references(store, query) == model.matching(query), query
+        found = all_files(store, query)
+        summaries = [(*_key(one.signature), one.pods, one.first_seen_ns, one.last_seen_ns) for one in found]
+        assert summaries == model.files(query), query
+    newest = {one.timeline: one for one in model.in_order}
+    assert store.newest([*newest, Timeline(Pod("no", "body"), "/etc/a")]) == newest
+    named = {one.signature for one in model.in_order if not one.signature.is_removal}
+    asked = {Signature(path, content_of(data).md5) for path in ("/etc/a", "/etc/b", "/var/c") for data in (b"x", b"y")}
+    assert store.known(asked).keys() == asked & named
+
+
+def _key(signature: Signature) -> tuple[str, bytes]:
+    return signature.path, signature.md5
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("walked", [20_000, 2])
+def test_every_query_gives_what_the_contract_says(
+    store: SqlStore, url: str, seed: int, walked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kharvest_sql.pages._WALKED_AT_ONCE", walked)
+    monkeypatch.setattr("kharvest_sql.filters.MOST_WAYS", 1 if seed % 2 else 128)
+    random = Random(seed)
+    contents = {content_of(data).md5: content_of(data) for data in (b"x", b"y", b"z")}
+    for data in (b"x", b"y", b"z"):
+        store.put(content_of(data), [data])
+    other = open_store(url)  # what one handle remembers must stay true when the other one forgets
+    expected: set[Reference] = set()
+    for step in range(8):
+        through = random.choice([store, other])
+        batch = [random_reference(random) for _ in range(random.choice([1, 5, 30]))]
+        files = {one.signature: contents[one.signature.md5] for one in batch if not one.signature.is_removal}
+        through.record(files, batch)
+        expected |= set(batch)
+        if step % 3 == 2:
+            query = replace(random_query(random), limit=random.choice([1, 7]))
+            doomed = Model(all_references(store, Query())).matching(query)[: query.limit]
+            assert through.forget(query) == len(doomed)
+            expected -= set(doomed)
+        found = all_references(store, Query(limit=7))
+        assert len(found) == len(expected)
+        assert set(found) == expected
+        check(random.choice([store, other]), random, 6)
+    while store.forget(Query(limit=50)):
+        pass
+    assert all_references(other, Query()) == []
+    with store._references_database.read() as session:
+        for table in ("newest", "reference", "signature", "path", "pod", "pod_metadata", "metadata", "metadata_pair"):
+            assert session.all(f"SELECT * FROM kharvest_{table}") == [], table
+    other.close()
+
+
+def test_following_cursors_gives_each_once_while_more_is_recorded(store: SqlStore) -> None:
+    record(store, *(reference(100 + time // 3, path=f"/p{time % 5}") for time in range(50)))
+    for order in Order:
+        everything = all_references(store, Query(order=order))
+        query, found = Query(order=order, limit=7), list[Reference]()
+        while True:
+            page = store.references(query)
+            found += page.items
+            record(store, reference(1000 + len(found)), reference(len(found), path=f"/new{len(found)}"))
+            if page.next_cursor is None:
+                break
+            query = replace(query, cursor=page.next_cursor)
+        assert [one for one in found if one in everything] == everything
+
+
+def test_two_writers_at_once_keep_one_history(store: SqlStore, url: str) -> None:
+    other = open_store(url)
+    record(store, reference(0))
+    failures: list[Exception] = []
+
+    def write(through: SqlStore, offset: int) -> None:
+        try:
+            for step in range(15):
+                times = range(step * 20 + offset, step * 20 + 20, 2)
+                batch = [reference(time, f"/p{time % 3}", f"web-{time % 4}", w=str(time % 5)) for time in times]
+                through.record({one.signature: content_of(b"x") for one in batch}, batch)
+        except Exception as error:  # noqa: BLE001  asserted on below
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(one, n)) for n, one in enumerate((store, other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+    assert len(all_references(store, Query())) == 301
+    check(store, Random(0), 0)
+    for until in (7, 100, 250):
+        query = Query(latest=True, until_ns=until)
+        assert all_references(store, query) == Model(all_references(store, Query())).matching(query)
+    other.close()
