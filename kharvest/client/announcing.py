@@ -68,10 +68,12 @@ class Announcer:
         root: str,
         reread: Callable[[Track], None],
         more_is_coming: Callable[[], bool],
+        resolved: Callable[[Track], None],
     ) -> None:
         self.uploaded = 0
         self.uploaded_bytes = 0
-        self.metadata = metadata
+        self._metadata = metadata
+        self._epoch = 0  # of the metadata
         self._connection = connection
         self._inbox = inbox
         self._link = link
@@ -79,6 +81,7 @@ class Announcer:
         self._root_length = len(root.rstrip("/"))
         self._reread = reread
         self._more_is_coming = more_is_coming
+        self._resolved = resolved
         self._ready: dict[Track, None] = {}
         self._ready_since = 0.0
         self._later: list[tuple[float, int, Track]] = []
@@ -104,8 +107,18 @@ class Announcer:
         """Announce again what was acknowledged, all at one moment within this time. The rest is on its way anyhow."""
         wait = jitter(within_seconds)
         for track in tracks:
-            if track.version is not None and track.is_acknowledged:
+            if track.version is not None and track.is_acknowledged and not track.version.is_removal:
                 self._announce_later(track, wait)
+
+    def change_metadata(self, metadata: Mapping[str, str], tracks: Iterable[Track]) -> None:
+        """Announce with other metadata from now on, and every current file again with these."""
+        self._metadata = metadata
+        self._epoch += 1
+        for track in tracks:
+            if track.version is not None and not track.version.is_removal:
+                track.acknowledged = None
+                track.refusal = None
+                self.want(track)
 
     def turn(self, now: float) -> float | None:
         """Make the calls that are due. Returns when the next ones will be, as far as no answer comes before."""
@@ -159,10 +172,11 @@ class Announcer:
             files.append(file)
             left -= len(track.path)
             batch.versions[track] = track.sent = track.version
+            track.sent_epoch = self._epoch
             track.announced = True
             self._batch_of[track] = batch
         if files:
-            request = v2_pb2.AnnounceRequest(pod=self._pod, metadata=self.metadata, files=files)
+            request = v2_pb2.AnnounceRequest(pod=self._pod, metadata=self._metadata, files=files)
             self._batches[batch] = None
             batch.call = self._connection.announce(
                 request, lambda outcome: self._inbox.post(partial(self._answered, batch, outcome))
@@ -232,12 +246,14 @@ class Announcer:
             self._reread(track)
 
     def _acknowledged(self, track: Track, version: Version) -> None:
-        track.acknowledged = version
         track.failures = 0
+        if track.sent_epoch == self._epoch:
+            track.acknowledged = version
         if track.unanswered - {version}:  # one of them may yet be recorded, after this one
             self._announce_later(track, _CONFIRM_SECONDS)
         track.unanswered = frozenset()
         self.want(track)
+        self._resolved(track)
 
     def _refused(self, track: Track, version: Version, reason: str, message: str) -> None:
         track.refusal = Refusal(version, reason, message)
@@ -247,7 +263,8 @@ class Announcer:
 
     def _header(self, track: Track) -> v2_pb2.UploadHeader:
         assert track.version is not None  # noqa: S101  # for the type checker: it was announced
-        return v2_pb2.UploadHeader(pod=self._pod, metadata=self.metadata, file=self._file(track, track.version))
+        track.sent_epoch = self._epoch
+        return v2_pb2.UploadHeader(pod=self._pod, metadata=self._metadata, file=self._file(track, track.version))
 
     def _progressed(self) -> None:
         """A chunk was taken; on a thread of gRPC's. Setting a float needs no lock."""

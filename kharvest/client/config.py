@@ -1,16 +1,14 @@
 """What an embedded client is told."""
 
-# Paths are strings here: they are looked at by the thousand, and announced exactly as they are.
-# ruff: noqa: PTH100
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from kharvest.client.errors import ConfigurationError
 from kharvest.client.limits import MAX_NAMESPACE_BYTES, MAX_POD_BYTES, check_metadata, check_text
+from kharvest.client.rules import Rule, absolute, directory_rule, glob_rule, path_rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +20,10 @@ class ClientConfig:
         namespace, pod: who the files belong to.
         metadata: what else is to be recorded with every reference.
         paths: the files to watch. A relative path is made absolute now; the absolute path is what is announced.
+        globs, directories: what else to watch: files that these globs find, and all files below these directories.
+        exclude: globs of what is left out of these (see `kharvest.client.rules`).
+        max_bytes: larger files are left out; None for no limit but the server's.
+        rules: the same, and more in detail; they come first.
         root: the directory that stands for `/` where the files are at home: `ROOT/etc/app.conf` is announced as
             `/etc/app.conf`. For files of another container, or of the node, that are mounted here.
         settle_seconds: how long a file must rest before it is read.
@@ -42,6 +44,11 @@ class ClientConfig:
     namespace: str = "default"
     metadata: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    globs: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_bytes: int | None = None
+    rules: tuple[Rule, ...] = ()
     root: str = "/"
     settle_seconds: float = 0.5
     settle_max_seconds: float = 30.0
@@ -61,10 +68,11 @@ class ClientConfig:
         check_metadata(self.metadata)
         object.__setattr__(self, "metadata", MappingProxyType(dict(self.metadata)))
         object.__setattr__(self, "paths", tuple(dict.fromkeys(absolute(path) for path in self.paths)))
+        object.__setattr__(self, "directories", tuple(absolute(path) for path in self.directories))
         object.__setattr__(self, "root", absolute(self.root))
-        for path in self.paths:
-            if not path.startswith(self.root.rstrip("/") + "/"):
-                raise ConfigurationError("path", f"{path!r} is not below the root {self.root!r}", "name another root")
+        for rule in self.all_rules():
+            if not f"{rule}/".startswith(self.root.rstrip("/") + "/"):
+                raise ConfigurationError("path", f"'{rule}' is not below the root {self.root!r}", "name another root")
         for name in ("settle_seconds", "spread_seconds", "grace_seconds"):
             self._require(name, getattr(self, name) >= 0, "give 0 or more")
         for name in ("rescan_seconds", "poll_seconds", "reannounce_seconds"):
@@ -73,22 +81,15 @@ class ClientConfig:
             "settle_max_seconds", self.settle_max_seconds >= self.settle_seconds, "give settle_seconds or more"
         )
 
+    def all_rules(self) -> tuple[Rule, ...]:
+        """The rules that all of this amounts to; where several find a file, the first one counts."""
+        return (
+            *self.rules,
+            *(path_rule(path, max_bytes=self.max_bytes) for path in self.paths),
+            *(glob_rule(glob, exclude=self.exclude, max_bytes=self.max_bytes) for glob in self.globs),
+            *(directory_rule(path, exclude=self.exclude, max_bytes=self.max_bytes) for path in self.directories),
+        )
+
     def _require(self, name: str, holds: bool, remedy: str) -> None:
         if not holds:
             raise ConfigurationError(name, f"{getattr(self, name)} is out of range", remedy)
-
-
-def absolute(path: str) -> str:
-    """The path from the root, without `.` and `..`, its links kept.
-
-    Raises:
-        ConfigurationError: it is empty, holds a NUL, or goes up through a symbolic link.
-    """
-    if not path:
-        raise ConfigurationError("path", "it is empty", "give the path of a file")
-    if "\0" in path:
-        raise ConfigurationError("path", f"{path!r} holds a NUL", "remove it")
-    full = os.path.abspath(path)
-    if ".." in path.split("/") and os.path.realpath(full) != os.path.realpath(path):
-        raise ConfigurationError("path", f"{path!r} goes up through a symbolic link", "give the path without `..`")
-    return full

@@ -7,23 +7,24 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TypeVar
 
 from kharvest.client.announcing import Announcer
-from kharvest.client.backoff import jitter
 from kharvest.client.config import ClientConfig
 from kharvest.client.connection import Connection
-from kharvest.client.inbox import Inbox, Mail, Touch
+from kharvest.client.errors import ConfigurationError
+from kharvest.client.inbox import Inbox, Mail
 from kharvest.client.link import Link
-from kharvest.client.lookout import Lookout
 from kharvest.client.observing import Observer
+from kharvest.client.source import ConfigSource
 from kharvest.client.status import Problem, Status
 from kharvest.client.tracks import Track
+from kharvest.client.watchlist import Watchlist
 from kharvest.wire import v2_pb2
 
 logger = logging.getLogger(__name__)
 
-_MAX_POLL_SHARE = 0.01
 _FAULT_PAUSE_SECONDS = 1.0
 
 Answer = TypeVar("Answer")
@@ -35,18 +36,25 @@ class Harvester:
     Its state belongs to that thread. Other threads ask by `ask`, and stop it by `stop`.
     """
 
-    def __init__(self, config: ClientConfig, *, watching: bool) -> None:
+    def __init__(self, config: ClientConfig, source: ConfigSource | None = None, *, watching: bool) -> None:
         self._config = config
+        self._source = source
         self._inbox = Inbox()
         self._connection = Connection(config.server)
-        self._lookout = Lookout(self._inbox) if watching else None
-        self._tracks: dict[str, Track] = {}
         self._link = Link(self._connection, self._inbox, self._connected)
         self._observer = Observer(
             self._inbox,
             settle_seconds=config.settle_seconds,
             settle_max_seconds=config.settle_max_seconds,
-            observed=lambda track: self._announcer.want(track),  # noqa: PLW0108  # it does not exist yet
+            observed=self._observed,
+        )
+        self._watchlist = Watchlist(
+            self._inbox,
+            self._observer,
+            watching=watching,
+            rescan_seconds=config.rescan_seconds,
+            poll_seconds=config.poll_seconds,
+            search_seconds=config.settle_seconds,
         )
         self._announcer = Announcer(
             self._connection,
@@ -57,8 +65,11 @@ class Harvester:
             root=config.root,
             reread=lambda track: self._observer.touch(track, written=True),
             more_is_coming=lambda: self._observer.is_reading,
+            resolved=self._watchlist.settle,
         )
-        self._next_scan = self._next_poll = self._next_again = 0.0
+        self._next_again = 0.0
+        self._next_reload: float | None = None
+        self._misconfigured = ""
         self._faults = 0
         self._waiters: list[tuple[set[Track], threading.Event]] = []
         self._stopping = False
@@ -72,8 +83,7 @@ class Harvester:
     def start(self) -> None:
         """Begin."""
         self._next_again = time.monotonic() + self._config.reannounce_seconds
-        for path in self._config.paths:
-            self._tracks[path] = Track(path)
+        self._inbox.post(self._follow)
         self._thread.start()
 
     def ask(self, question: Callable[[], Answer], timeout: float | None = None) -> Answer:
@@ -98,16 +108,14 @@ class Harvester:
 
     def look_around(self) -> threading.Event:
         """Look at every path now. The event is set when all that is then seen is acknowledged or refused."""
-        self._scan(time.monotonic())
+        self._watchlist.look_at_all()
         done = threading.Event()
-        self._waiters.append((set(self._tracks.values()), done))
+        self._waiters.append((set(self._watchlist.tracks.values()), done))
         return done
 
     def stop_watching(self, seconds: float) -> None:
         """Wait for no further changes, and within these seconds not for files to settle."""
-        if self._lookout is not None:
-            self._lookout.close()
-            self._lookout = None
+        self._watchlist.stop_watching()
         self._observer.hurry(seconds)
 
     def stop(self, timeout: float | None = None) -> None:
@@ -117,7 +125,7 @@ class Harvester:
 
     def status(self) -> Status:
         """How things are. On the harvesting thread only."""
-        tracks = self._tracks.values()
+        tracks = self._watchlist.tracks.values()
         failure = self._link.failure
         return Status(
             connected=self._link.limits is not None,
@@ -129,16 +137,17 @@ class Harvester:
             refused=sum(_is_refused(track) for track in tracks),
             uploaded=self._announcer.uploaded,
             uploaded_bytes=self._announcer.uploaded_bytes,
-            polling=self._lookout is not None and self._lookout.is_polling,
+            polling=self._watchlist.is_polling,
             faults=self._faults,
             problems=tuple(problem for track in tracks if (problem := _problem(track)) is not None),
             failure=None if failure is None else f"{failure.message} ({failure.reason})",
+            misconfigured=self._misconfigured or None,
         )
 
     def _run(self) -> None:
-        due: float | None = 0.0
+        due = time.monotonic()
         while not self._stopping:
-            mail = self._inbox.take(None if due is None else max(0.0, due - time.monotonic()))
+            mail = self._inbox.take(max(0.0, due - time.monotonic()))
             try:
                 due = self._turn(mail)
             except Exception:  # the outermost frame: the host program must not suffer, nor files be forgotten
@@ -146,74 +155,94 @@ class Harvester:
                 logger.exception("unexpected error; going on. Report this as a bug of kharvest")
                 self._inbox.look_at_all()
                 time.sleep(_FAULT_PAUSE_SECONDS)
-        if self._lookout is not None:
-            self._lookout.close()
+        self._watchlist.stop_watching()
         self._announcer.close()
         self._observer.close()
         self._connection.close()
 
-    def _turn(self, mail: Mail) -> float | None:
+    def _turn(self, mail: Mail) -> float:
         """Do what has come in and what is due. Returns when there is more to do."""
-        now = time.monotonic()
         while mail.work:
             mail.work.popleft()()
-        if mail.look_at_all or now >= self._next_scan:
-            self._scan(now)
-        elif mail.touched:
-            self._look_where_touched(mail)
-        dues = [self._observer.turn(now), self._link.turn(now), self._announcer.turn(now), self._next_scan]
-        if self._lookout is not None and self._lookout.is_polling:
-            if now >= self._next_poll:
-                self._poll(now)
-            dues.append(self._next_poll)
+        if mail.look_at_all:
+            self._watchlist.look_at_all()
+        self._watchlist.touched(mail.touched)
+        now = time.monotonic()
+        if self._next_reload is not None and now >= self._next_reload:
+            self._reload()
         if now >= self._next_again:
             self._next_again = now + self._config.reannounce_seconds
-            self._announcer.again(self._tracks.values(), within_seconds=self._config.reannounce_seconds / 4)
-        dues.append(self._next_again)
+            self._announcer.again(self._watchlist.tracks.values(), self._config.reannounce_seconds / 4)
+        dues = (
+            self._watchlist.turn(now),
+            self._observer.turn(now),
+            self._link.turn(now),
+            self._announcer.turn(now),
+            self._next_reload,
+            self._next_again,
+        )
         self._tell_waiters()
         return min(due for due in dues if due is not None)
 
-    def _scan(self, now: float) -> None:
-        """Look at everything."""
-        self._next_scan = now + self._config.rescan_seconds * 0.9 + jitter(self._config.rescan_seconds * 0.2)
-        if self._lookout is not None:
-            self._lookout.place(self._tracks.values())
-            self._lookout.tidy()
-        for track in self._tracks.values():
-            self._observer.touch(track, at_once=True)
+    def _observed(self, track: Track) -> None:
+        self._announcer.want(track)
+        self._watchlist.settle(track)
 
-    def _poll(self, now: float) -> None:
-        assert self._lookout is not None  # noqa: S101  # for the type checker
-        tracks = self._lookout.polled()
-        self._lookout.place(tracks)
-        for track in tracks:
-            self._observer.touch(track, at_once=True)
-        cost = time.monotonic() - now
-        self._next_poll = now + max(self._config.poll_seconds, cost / _MAX_POLL_SHARE)
-
-    def _look_where_touched(self, mail: Mail) -> None:
-        if self._lookout is None:
-            return
-        moved: set[Track] = set()
-        for place, touch in mail.touched.items():
-            for track in self._lookout.at(place):
-                self._observer.touch(track, written=Touch.BYTES in touch)
-                if Touch.NAME in touch:
-                    moved.add(track)
-        if moved:
-            self._lookout.place(moved)
-
-    def _connected(self, again: bool) -> None:  # a callback's only argument
+    def _connected(self, again: bool) -> None:
         limits = self._link.limits
         if limits is not None and limits.max_content_bytes:
             self._observer.max_bytes = limits.max_content_bytes
         if again:
-            self._announcer.again(self._tracks.values(), within_seconds=self._config.spread_seconds)
+            self._announcer.again(self._watchlist.tracks.values(), self._config.spread_seconds)
+
+    def _follow(self) -> None:
+        files = () if self._source is None else self._source.files
+        self._watchlist.follow(self._config.all_rules(), dict.fromkeys(files, self._input_changed))
+
+    def _input_changed(self) -> None:
+        """A file that we are configured by may have changed; it shall rest before it is read."""
+        if self._next_reload is None:
+            self._next_reload = time.monotonic() + self._config.settle_seconds
+
+    def _reload(self) -> None:
+        """Take over what has changed in the configuration; keep the last good one while it cannot be used."""
+        self._next_reload = None
+        if self._source is None:
+            return
+        try:
+            new = self._source.load()
+        except ConfigurationError as error:
+            if self._misconfigured != str(error):
+                logger.error("%s. Going on with the last good configuration", error)  # noqa: TRY400  # no bug
+            self._misconfigured = str(error)
+            return
+        if self._misconfigured:
+            logger.info("the configuration can be used again")
+            self._misconfigured = ""
+        old = self._config
+        if (new.server, new.namespace, new.pod, new.root) != (old.server, old.namespace, old.pod, old.root):
+            logger.warning("a change of server, namespace, pod or root takes effect with the next start only")
+            new = replace(new, server=old.server, namespace=old.namespace, pod=old.pod, root=old.root)
+        if new != old:
+            self._apply(old, new)
+
+    def _apply(self, old: ClientConfig, new: ClientConfig) -> None:
+        logger.info("the configuration has changed")
+        self._config = new
+        self._observer.configure(settle_seconds=new.settle_seconds, settle_max_seconds=new.settle_max_seconds)
+        self._watchlist.configure(
+            rescan_seconds=new.rescan_seconds, poll_seconds=new.poll_seconds, search_seconds=new.settle_seconds
+        )
+        self._next_again = min(self._next_again, time.monotonic() + new.reannounce_seconds)
+        if new.all_rules() != old.all_rules():
+            self._follow()
+        if new.metadata != old.metadata:
+            self._announcer.change_metadata(new.metadata, self._watchlist.tracks.values())
 
     def _tell_waiters(self) -> None:
         for waiter in list(self._waiters):
             remaining, done = waiter
-            remaining -= {track for track in remaining if track.is_resolved}
+            remaining -= {track for track in remaining if track.is_resolved or track.dropped}
             if not remaining:
                 self._waiters.remove(waiter)
                 done.set()
@@ -228,8 +257,10 @@ def _is_refused(track: Track) -> bool:
 
 
 def _problem(track: Track) -> Problem | None:
-    if track.problem is not None:
-        return Problem(track.path, track.problem.reason, f"{track.problem.problem}; {track.problem.remedy}")
+    problem = track.problem
+    if problem is not None:
+        is_as_wanted = problem.reason == "TOO_LARGE" or (problem.reason == "NO_SUCH_FILE" and track.announced)
+        return None if is_as_wanted else Problem(track.path, problem.reason, f"{problem.problem}; {problem.remedy}")
     if track.is_refused and track.refusal is not None:
         return Problem(track.path, track.refusal.reason, track.refusal.message)
     if not track.is_resolved:

@@ -13,6 +13,8 @@ from kharvest.client.places import Place
 _MAX_TOUCHED = 65_536
 """More entries than this are not remembered one by one: everything is looked at instead. It bounds a burst."""
 
+_SWARM_SECONDS = 0.02
+
 
 class Touch(Flag):
     """What may have changed at a place."""
@@ -71,5 +73,8 @@ class Inbox:
         """Everything that has come in, after waiting at most `timeout` seconds for something."""
         with self._condition:
             self._condition.wait_for(lambda: bool(self._mail), timeout)
+            if self._mail.touched and not self._mail.work:
+                # Changes come in swarms, and nobody waits for the first of them.
+                self._condition.wait_for(lambda: bool(self._mail.work), _SWARM_SECONDS)
             mail, self._mail = self._mail, Mail()
             return mail

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 
 from watchdog.observers.inotify_c import (
     CallbackId,
@@ -35,14 +36,17 @@ _MASK = Mask(_BYTES | _NAME | _BOTH | _SELF | InotifyConstants.IN_ONLYDIR)
 
 
 class Inotify:
-    """Watches of directories; what happens in them goes to the inbox. The harvesting thread owns it.
+    """Watches of directories; what happens in them, and concerns us, goes to the inbox. The harvesting thread owns it.
+
+    `concerns` is asked on watchdog's thread, so that a busy neighbour of a watched file wakes the other one never.
 
     Raises:
         OSError: no inotify instance is left.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, concerns: Callable[[Place], bool]) -> None:
         self._inbox = inbox
+        self._concerns = concerns
         self._watches: dict[str, _Watch] = {}
         self._kernel = InotifyFD()
         self._kernel.name = "kharvest-inotify"
@@ -63,7 +67,7 @@ class Inotify:
             self.unwatch(directory)
         if not os.access(directory, os.R_OK):  # watchdog says nothing of it
             raise PermissionError(f"user {os.geteuid()} may not read it")
-        watch = _Watch(directory, identity, self._inbox)
+        watch = _Watch(directory, identity, self._inbox, self._concerns)
         watch.descriptor = self._kernel.add_callback(os.fsencode(directory), _MASK, watch, CallbackId(id(watch)))
         self._watches[directory] = watch
         return True
@@ -88,20 +92,25 @@ class Inotify:
 class _Watch(WatchCallback):
     """One watched directory; called on watchdog's thread."""
 
-    def __init__(self, directory: str, identity: tuple[int, int], inbox: Inbox) -> None:
+    def __init__(
+        self, directory: str, identity: tuple[int, int], inbox: Inbox, concerns: Callable[[Place], bool]
+    ) -> None:
         self.identity = identity
         self.descriptor: WatchDescriptor | None = None
         self.is_lost = False  # it is not at this path any more
         self.is_gone = False  # and the kernel has forgotten the watch
         self._directory = directory
         self._inbox = inbox
+        self._concerns = concerns
 
     def on_event(self, event: InotifyEvent) -> None:
         mask = event.mask
         if mask & _SELF:
             self.is_lost = True
-        touch = Touch.BOTH if mask & (_BOTH | _SELF) else Touch.BYTES if mask & _BYTES else Touch.NAME
-        self._inbox.touch(Place(self._directory, os.fsdecode(event.name)), touch)
+        place = Place(self._directory, os.fsdecode(event.name))
+        if self._concerns(place):
+            touch = Touch.BOTH if mask & (_BOTH | _SELF) else Touch.BYTES if mask & _BYTES else Touch.NAME
+            self._inbox.touch(place, touch)
 
     def on_watch_deleted(self, wd: WatchDescriptor) -> None:  # noqa: ARG002  # watchdog's signature
         self.is_lost = self.is_gone = True

@@ -1,15 +1,14 @@
-"""Where to look for changes: which directories are watched, and which tracks an entry of one concerns."""
+"""Where to look for changes: which directories are watched, and what an entry of one concerns."""
 
 from __future__ import annotations
 
 import errno
 import logging
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kharvest.client.inbox import Inbox
 from kharvest.client.places import Place, Tracer
-from kharvest.client.tracks import Track
 
 if TYPE_CHECKING:
     from kharvest.client.inotify import Inotify
@@ -22,52 +21,78 @@ _SHORTAGES = {
 }
 
 
-class Lookout:
-    """Knows the places of every track, and has their directories watched. The harvesting thread owns it.
+class Subject(Protocol):
+    """Something at a path that is looked out for."""
 
-    What cannot be watched is polled: somebody has to ask for `polled` now and then, and look.
+    @property
+    def path(self) -> str:
+        """The path, absolute, its links kept."""
+
+    @property
+    def directories(self) -> Collection[str] | None:
+        """The real directories of which every entry concerns it; None if only its own path does."""
+
+
+S = TypeVar("S", bound=Subject)
+
+
+class Lookout(Generic[S]):
+    """Knows the places that decide about every subject, and has their directories watched.
+
+    The harvesting thread owns it. What cannot be watched is polled: somebody has to ask for `polled` now and then.
     """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._inotify: Inotify | None = None
         self._shortage = OSError()
-        self._index: dict[str, dict[str, tuple[Track, ...]]] = {}
-        self._places: dict[Track, tuple[Place, ...]] = {}
+        self._index: dict[str, dict[str, tuple[S, ...]]] = {}  # directory, name ("" for every name): subjects
+        self._places: dict[S, tuple[Place, ...]] = {}
         self._polled: dict[str, str] = {}  # directory: why
 
-    def place(self, tracks: Iterable[Track]) -> None:
-        """Find out where these tracks' paths lead now, and watch there."""
+    def place(self, subjects: Iterable[S]) -> set[S]:
+        """Find out where these subjects' paths lead now, and watch there.
+
+        Returns:
+            The subjects in directories that were not watched until now: what happened there, nobody has told us.
+        """
         self._start()
-        pending: Collection[Track] = tuple(tracks)
+        unseen: set[S] = set()
+        pending: Collection[S] = tuple(subjects)
         while pending:
             tracer = Tracer()
-            for track in pending:
-                self._put(track, tracer.trace(track.path))
-            directories = {place.directory for track in pending for place in self._places[track]}
+            for subject in pending:
+                self._put(subject, _places(tracer, subject))
+            directories = {place.directory for subject in pending for place in self._places[subject]}
             fresh = [directory for directory in directories if self._watch(directory)]
-            # What happened there between tracing and watching, nobody has told us.
-            pending = {track for directory in fresh for track in self.at(Place(directory, ""))}
+            pending = {subject for directory in fresh for subject in self.at(Place(directory, ""))}
+            unseen |= pending
+        return unseen
 
-    def at(self, place: Place) -> Collection[Track]:
-        """The tracks that an entry of a directory concerns; with an empty name, all that the directory does."""
+    def at(self, place: Place) -> Collection[S]:
+        """The subjects that an entry of a directory concerns; with an empty name, all that the directory does."""
         names = self._index.get(place.directory, {})
         if place.name:
-            return names.get(place.name, ())
-        return {track for tracks in names.values() for track in tracks}
+            return (*names.get(place.name, ()), *names.get("", ()))
+        return {subject for subjects in names.values() for subject in subjects}
 
-    def drop(self, track: Track) -> None:
-        """Forget the track."""
-        for place in dict.fromkeys(self._places.pop(track, ())):
+    def concerns(self, place: Place) -> bool:
+        """Whether an entry of a directory concerns any subject. May be asked on any thread."""
+        names = self._index.get(place.directory)
+        return names is not None and (not place.name or place.name in names or "" in names)
+
+    def drop(self, subject: S) -> None:
+        """Forget the subject."""
+        for place in self._places.pop(subject, ()):
             names = self._index[place.directory]
-            names[place.name] = tuple(other for other in names[place.name] if other is not track)
+            names[place.name] = tuple(other for other in names[place.name] if other is not subject)
             if not names[place.name]:
                 del names[place.name]
             if not names:
                 del self._index[place.directory]
 
     def tidy(self) -> None:
-        """Watch no longer where no track leads."""
+        """Watch no longer where no subject leads."""
         if self._inotify is not None:
             self._inotify.keep_only(set(self._index))
         for directory in self._polled.keys() - self._index.keys():
@@ -78,9 +103,9 @@ class Lookout:
         """Whether there are directories that cannot be watched."""
         return bool(self._polled)
 
-    def polled(self) -> set[Track]:
-        """The tracks that lead through directories that cannot be watched."""
-        return {track for directory in self._polled for track in self.at(Place(directory, ""))}
+    def polled(self) -> set[S]:
+        """The subjects that lead through directories that cannot be watched."""
+        return {subject for directory in self._polled for subject in self.at(Place(directory, ""))}
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -93,18 +118,18 @@ class Lookout:
             from kharvest.client.inotify import Inotify  # noqa: PLC0415  # 2 MB that `--once` has no use for
 
             try:
-                self._inotify = Inotify(self._inbox)
+                self._inotify = Inotify(self._inbox, self.concerns)
             except OSError as error:
                 self._shortage = error
 
-    def _put(self, track: Track, places: tuple[Place, ...]) -> None:
-        if self._places.get(track) == places:
+    def _put(self, subject: S, places: tuple[Place, ...]) -> None:
+        if self._places.get(subject) == places:
             return
-        self.drop(track)
-        self._places[track] = places
-        for place in dict.fromkeys(places):
+        self.drop(subject)
+        self._places[subject] = places
+        for place in places:
             names = self._index.setdefault(place.directory, {})
-            names[place.name] = (*names.get(place.name, ()), track)
+            names[place.name] = (*names.get(place.name, ()), subject)
 
     def _watch(self, directory: str) -> bool:
         """Watch a directory; whether that is new. Where it cannot be, it is polled."""
@@ -115,9 +140,20 @@ class Lookout:
         except OSError as error:
             reason = _SHORTAGES.get(error.errno or 0) or error.strerror or str(error)
             if self._polled.get(directory) != reason:
-                logger.warning("%r cannot be watched (%s); it is polled", directory, reason)
+                # One that has just gone away is no news, but may have done so before anybody watched.
+                level = logging.DEBUG if isinstance(error, FileNotFoundError) else logging.WARNING
+                logger.log(level, "%r cannot be watched (%s); it is polled", directory, reason)
                 self._polled[directory] = reason
             return False
         if self._polled.pop(directory, None) is not None:
             logger.info("%r can be watched again", directory)
         return is_new
+
+
+def _places(tracer: Tracer, subject: Subject) -> tuple[Place, ...]:
+    if subject.directories is None:
+        places = tracer.trace(subject.path)
+    else:
+        every_name = (Place(directory, "") for directory in subject.directories)
+        places = (*tracer.trace_directory(subject.path), *every_name)
+    return tuple(dict.fromkeys(places))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,7 @@ class Observer:
         self._inbox = inbox
         self._settle = settle_seconds
         self._settle_max = settle_max_seconds
+        self._hurry = math.inf
         self._observed = observed
         self._due: list[tuple[float, int, Track]] = []
         self._order = count()
@@ -49,7 +51,7 @@ class Observer:
         if track.settling_since is None:
             now = time.monotonic()
             track.settling_since = now
-            self._look_at(track, now if at_once else now + self._settle)
+            self._look_at(track, now if at_once else now + self._settle_of(track))
 
     def turn(self, now: float) -> float | None:
         """Look at what is due. Returns when the next look is due."""
@@ -59,11 +61,15 @@ class Observer:
                 self._look(track, now)
         return self._due[0][0] if self._due else None
 
+    def configure(self, *, settle_seconds: float, settle_max_seconds: float) -> None:
+        """Use other times from now on."""
+        self._settle = settle_seconds
+        self._settle_max = settle_max_seconds
+
     def hurry(self, seconds: float) -> None:
         """From now on wait no longer than this for a file to settle: there is no more time."""
         now = time.monotonic()
-        self._settle = min(self._settle, seconds)
-        self._settle_max = min(self._settle_max, seconds)
+        self._hurry = seconds
         self._due = [(min(due, now + seconds), order, track) for due, order, track in self._due]
         heapq.heapify(self._due)
 
@@ -76,7 +82,7 @@ class Observer:
 
     def _look(self, track: Track, now: float) -> None:
         try:
-            stamp = self._stamp(track.path)
+            stamp = self._stamp(track)
         except Unreadable as problem:
             self._rest_without(track, problem)
             return
@@ -85,9 +91,10 @@ class Observer:
             return
         unsettled = self._unsettled(track, stamp)
         since = now if track.settling_since is None else track.settling_since
-        if unsettled > 0 and now - since < self._settle_max:
+        settle_max = self._settle_max_of(track)
+        if unsettled > 0 and now - since < settle_max:
             track.seen = stamp
-            self._look_at(track, min(now + unsettled, since + self._settle_max))
+            self._look_at(track, min(now + unsettled, since + settle_max))
             return
         # Read while it is younger than the quiet period, it may change again within one tick of the file system's
         # clock: then its stamp alone would not tell.
@@ -96,10 +103,21 @@ class Observer:
         self._reading += 1
         self._readers.read(track.path, lambda outcome: self._inbox.post(partial(self._read, track, outcome)))
 
-    def _stamp(self, path: str) -> Stamp:
+    def _settle_of(self, track: Track) -> float:
+        own = track.rule.settle_seconds
+        return min(self._settle if own is None else own, self._hurry)
+
+    def _settle_max_of(self, track: Track) -> float:
+        return min(max(self._settle_max, self._settle_of(track)), self._hurry)
+
+    def _stamp(self, track: Track) -> Stamp:
+        path = track.path
         stamp = look(path)
-        if not _is_unicode(path):
+        if not is_unicode(path):
             raise Unreadable(path, "NOT_UTF8", "its name is not UTF-8, and could not be announced", "rename it")
+        if track.rule.max_bytes is not None and stamp.size > track.rule.max_bytes:
+            problem = f"{stamp.size} bytes, more than max_bytes ({track.rule.max_bytes})"
+            raise Unreadable(path, "TOO_LARGE", problem, "raise max_bytes to have it harvested")
         if self.max_bytes is not None and stamp.size > self.max_bytes:
             problem = f"{stamp.size} bytes, the server accepts {self.max_bytes}"
             raise Unreadable(path, "CONTENT_TOO_LARGE", problem, "leave it out, or raise the server's limit")
@@ -109,8 +127,8 @@ class Observer:
         """Seconds that the file should still rest; 0 or less if it has settled."""
         age = (time.time_ns() - stamp.ctime_ns) / 1e9
         if age >= 0:
-            return self._settle - age
-        return 0.0 if stamp == track.seen else self._settle  # a file server's clock is ahead of ours
+            return self._settle_of(track) - age
+        return 0.0 if stamp == track.seen else self._settle_of(track)  # a file server's clock is ahead of ours
 
     def _read(self, track: Track, outcome: Reading | Unreadable | Changed) -> None:
         self._reading -= 1
@@ -126,16 +144,16 @@ class Observer:
                 track.stamp, track.version = stamp, version
                 track.settling_since = now if track.suspect else None
                 if track.suspect:
-                    self._look_at(track, now + self._settle)
+                    self._look_at(track, now + self._settle_of(track))
                 self._observed(track)
             case Unreadable():
                 self._rest_without(track, outcome)
             case Changed():
                 since = track.settling_since
-                if since is None or now - since >= self._settle_max:
+                if since is None or now - since >= self._settle_max_of(track):
                     logger.warning("%r does not rest, not even for being read; trying again and again", track.path)
                     track.settling_since = now
-                self._look_at(track, now + max(self._settle, 0.01))
+                self._look_at(track, now + max(self._settle_of(track), 0.01))
 
     def _rest_without(self, track: Track, problem: Unreadable) -> None:
         """There is nothing to read at the path now."""
@@ -145,17 +163,14 @@ class Observer:
         track.problem = problem
         gone = isinstance(problem, Gone) or problem.reason == "NOT_A_FILE"
         if is_news and (not gone or not track.announced):
-            logger.warning("%s", problem)
+            logger.log(logging.INFO if problem.reason == "TOO_LARGE" else logging.WARNING, "%s", problem)
         if gone:
             track.stamp = None
-            if track.announced and track.version != REMOVAL:
-                track.version = REMOVAL
-                self._observed(track)
-            elif not track.announced:
-                track.version = None
+            track.version = REMOVAL if track.announced else None
+            self._observed(track)
 
 
-def _is_unicode(path: str) -> bool:
+def is_unicode(path: str) -> bool:
     """Whether the path is valid Unicode: bytes that are not UTF-8 came in as lone surrogates (PEP 383)."""
     try:
         path.encode()

@@ -40,6 +40,10 @@ class Tracer:
             return places
         return places + self._entry(directory, name, is_last=True)[1]
 
+    def trace_directory(self, path: str) -> tuple[Place, ...]:
+        """The same for a directory that is watched itself: so its own entry is left out, while it is there."""
+        return self._directory(path.rstrip("/") or "/")[1]
+
     def _directory(self, path: str) -> tuple[str | None, tuple[Place, ...]]:
         """The real directory that `path` names (None if there is none), and the places on the way."""
         if path in self._directories:

@@ -36,6 +36,7 @@ class Status:
         faults: unexpected errors that the client survived. Report them.
         problems: the paths that are not harvested as they are.
         failure: why the server does not answer; None if it does.
+        misconfigured: why the configuration as it is now cannot be used; None if it is in use.
     """
 
     connected: bool
@@ -51,3 +52,4 @@ class Status:
     faults: int
     problems: tuple[Problem, ...]
     failure: str | None
+    misconfigured: str | None

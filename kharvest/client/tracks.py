@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kharvest.client.errors import Unreadable
 from kharvest.client.files import Stamp, Version
+from kharvest.client.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Refusal:
 class Track:
     """One watched path, from the file system to the server. The harvesting thread owns it.
 
+    `rule` is the first one that finds it.
+
     The file's side, kept by `Observer`:
         settling_since: when it began to settle (monotonic); None at rest.
         reading: whether a thread reads it now.
@@ -32,7 +35,7 @@ class Track:
         dropped: whether it is watched no longer; whoever still holds it lets go.
 
     The server's side, kept by `Announcer`:
-        sent: the version in the call under way.
+        sent: the version in the call under way; `sent_epoch` tells with which metadata.
         acknowledged: the last version that was acknowledged with the present metadata.
         unanswered: versions whose call ended without an answer: they may have been recorded, or yet be.
         refusal: the last refusal.
@@ -41,6 +44,7 @@ class Track:
     """
 
     path: str
+    rule: Rule
     settling_since: float | None = None
     reading: bool = False
     suspect: bool = False
@@ -50,11 +54,17 @@ class Track:
     problem: Unreadable | None = None
     dropped: bool = False
     sent: Version | None = None
+    sent_epoch: int = 0
     acknowledged: Version | None = None
     unanswered: frozenset[Version] = frozenset()
     refusal: Refusal | None = None
     failures: int = 0
     announced: bool = False
+
+    @property
+    def directories(self) -> None:
+        """Only its own path concerns it (see `lookout.Subject`)."""
+        return
 
     @property
     def is_acknowledged(self) -> bool:
