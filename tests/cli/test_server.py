@@ -79,15 +79,15 @@ def test_a_file_of_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> N
     with ServerProcess(f"sqlite:///{store}"):
         pass
     with closing(sqlite3.connect(store)) as database:
-        (version,) = database.execute("SELECT version FROM kharvest_schema").fetchone()
-        database.execute("UPDATE kharvest_schema SET version = version + 1")
+        (version,) = database.execute("SELECT schema_version FROM kharvest_store").fetchone()
+        database.execute("UPDATE kharvest_store SET schema_version = schema_version + 1")
         database.commit()
     run = start("--store", f"sqlite:///{store}")
     assert run.returncode == 1
     assert f"schema version {version + 1}" in run.stderr
     assert "upgrade" in run.stderr
     with closing(sqlite3.connect(store)) as database:
-        assert database.execute("SELECT version FROM kharvest_schema").fetchone() == (version + 1,)
+        assert database.execute("SELECT schema_version FROM kharvest_store").fetchone() == (version + 1,)
 
 
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
@@ -96,7 +96,8 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
         database.execute("CREATE TABLE customers (name TEXT)")
         database.commit()
     run = start("--store", f"sqlite:///{store}")
-    assert run.returncode == 1
+    assert run.returncode == 2
+    assert "another program" in run.stderr
     assert "Traceback" not in run.stderr
     with closing(sqlite3.connect(store)) as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("customers",)]

@@ -70,24 +70,13 @@ class ServerThread:
 
 
 class ServerProcess:
-    """`kharvest server` in a process of its own, which tests may kill.
+    """`kharvest server` in a process of its own, which tests may kill."""
 
-    With `file_size_bytes` the system lets it write no file larger than that (RLIMIT_FSIZE): a disk that is full.
-    """
-
-    def __init__(
-        self,
-        store: str,
-        *arguments: str,
-        listen: str = "127.0.0.1:0",
-        log: Path | None = None,
-        file_size_bytes: int | None = None,
-    ) -> None:
+    def __init__(self, store: str, *arguments: str, listen: str = "127.0.0.1:0", log: Path | None = None) -> None:
         self.stderr: IO[bytes] | None = log.open("ab") if log else None
-        limit = [] if file_size_bytes is None else ["prlimit", f"--fsize={file_size_bytes}"]
         environment = {**os.environ, "KHARVEST_STORE": store}
         self.process = subprocess.Popen(
-            [*limit, sys.executable, "-m", "kharvest", "server", "--listen", listen, *arguments],
+            [sys.executable, "-m", "kharvest", "server", "--listen", listen, *arguments],
             stdout=subprocess.PIPE,
             stderr=self.stderr,
             env=environment,

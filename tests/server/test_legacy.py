@@ -16,6 +16,7 @@ import pytest
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
 from harness import LegacyPod, Pod, ServerProcess, ServerThread, announced
+from harness.disks import small_disk
 from harness.pods import details_of, reason_of
 from harness.servers import resident_bytes
 from harness.waiting import wait_until_held
@@ -190,11 +191,12 @@ def test_bad_input_of_an_old_client_is_refused_with_a_clear_error(server: Server
 # The faults of the original server, none of which is ours -------------------------------------------------------------
 
 
-def test_fault_a_failed_write_acknowledges_nobody(sqlite_url: str) -> None:
+def test_fault_a_failed_write_acknowledges_nobody(tmp_path: Path) -> None:
     """The original told the other pods ACK, and kept references to content that did not exist."""
     big = b"x" * 8_000_000
     with (
-        ServerProcess(sqlite_url, file_size_bytes=4_000_000) as server,  # a disk that has no room for it
+        small_disk(tmp_path / "disk", 6_000_000) as disk,
+        ServerProcess(f"sqlite:///{disk}/store.db") as server,
         LegacyPod(server.address, "old-1") as first,
         LegacyPod(server.address, "old-2") as second,
         ThreadPoolExecutor(1) as threads,

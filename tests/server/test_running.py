@@ -16,6 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from harness import Pod, ServerProcess, ServerThread, announced
+from harness.disks import small_disk
 from harness.pods import details_of, reason_of, trailing_of
 
 from kharvest.server import CannotListen
@@ -89,10 +90,14 @@ def test_a_store_that_is_away_acknowledges_nothing_and_serves_again_when_it_is_b
         assert len(pod.references()) == 2
 
 
-def test_a_full_disk_refuses_the_upload_and_serves_everyone_else(sqlite_url: str) -> None:
+def test_a_full_disk_refuses_the_upload_and_serves_everyone_else(tmp_path: Path) -> None:
     big = bytes(8_000_000)
     file = announced("/var/big", big)
-    with ServerProcess(sqlite_url, file_size_bytes=4_000_000) as server, Pod(server.address) as pod:
+    with (
+        small_disk(tmp_path / "disk", 6_000_000) as disk,
+        ServerProcess(f"sqlite:///{disk}/store.db") as server,
+        Pod(server.address) as pod,
+    ):
         pod.harvest_files({"/etc/a": b"a"})
         assert pod.answers(file) == [v2.UPLOAD]
         with pytest.raises(grpc.RpcError) as refusal:

@@ -1,0 +1,124 @@
+"""Every command and every Python sample in the docs runs.
+
+A page is a session: its `console` blocks run in one shell in an empty folder, in their order, and its `python` blocks
+run in the same folder. What the page says of the default address happens at a free one. A page whose samples need a server
+that they do not start themselves finds one running.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+from harness import Pod, ServerProcess
+
+ROOT = Path(__file__).parents[2]
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What a sample needs that is here already: installing kharvest, and the verbs of a clone.
+LEFT_OUT = ("pip install", "make ")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text())]
+
+
+def commands(block: str) -> list[str]:
+    """What a reader would type of a console block."""
+    lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
+    return [line for line in lines if not line.startswith(LEFT_OUT)]
+
+
+def session(page: Path) -> str:
+    """A page's samples as one script."""
+    script = ["set -euo pipefail"]
+    for language, block in blocks(page):
+        if language == "console":
+            script += commands(block)
+        elif language == "python":
+            script += ["python - <<'SAMPLE'", block.rstrip(), "SAMPLE"]
+    return "\n".join(script)
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def served(address: str) -> Iterator[None]:
+    """A server that knows of one pod."""
+    with ServerProcess("memory:", listen=address) as server, Pod(server.address, "web-1") as pod:
+        pod.harvest_files({"/etc/hosts": Path("/etc/hosts").read_bytes()})
+        yield
+
+
+WITH_SAMPLES = [page for page in PAGES if session(page).count("\n")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_SAMPLES, ids=[str(page.relative_to(ROOT)) for page in WITH_SAMPLES])
+def test_the_samples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    address = free_address()
+    script = session(page).replace(DEFAULT_ADDRESS, address).replace("127.0.0.1:9464", free_address())
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "KHARVEST_SERVER": address,
+        "KHARVEST_LISTEN": address,
+    }
+    with nullcontext() if "kharvest server" in script else served(address):
+        # A shell of its own session: what it leaves running is stopped with it.
+        shell = subprocess.Popen(
+            ["bash", "-m", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        output, _ = shell.communicate(timeout=120)
+    assert shell.returncode == 0, f"{script}\n---\n{output}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    language, block = blocks(ROOT / "README.md")[0]
+    assert language == "console"
+    assert [line.split("#")[0].strip() for line in block.splitlines()] == ["make demo", "make test"]
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_it_promises(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, ROOT / "examples/demo/demo.py", tmp_path / "demo"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "killed with SIGKILL" in run.stdout
+    assert "web-3 differs from" in run.stdout
+    assert "+# a quick fix, to be cleaned up tomorrow" in run.stdout
+    assert re.search(r"removed +1 pod: +api-1", run.stdout)
+    moved = re.search(r"with kharvest +(\d+) contents", run.stdout)
+    without = re.search(r"without kharvest +(\d+) contents", run.stdout)
+    assert moved is not None
+    assert without is not None
+    assert int(moved[1]) == 7
+    assert int(without[1]) == 41
