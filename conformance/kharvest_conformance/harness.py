@@ -48,6 +48,6 @@ class Harness(ABC):
         """Remove the place and all that is in it. All handles that the suite opened are closed."""
 
     def opening(self, address: str) -> str:
-        """Python code that opens the store at `address`, for the snippet that reproduces a failure."""
+        """Python code that opens `store = …` at `address`, for the program that shows a failure again."""
         kind = type(self)
         return f"from {kind.__module__} import {kind.__qualname__}\nstore = {self!r}.open({address!r})"

@@ -28,7 +28,7 @@ class Place:
         self._opened += 1
         name = "store" if self._opened == 1 else f"store{self._opened}"
         if self._opened > 1:
-            self.transcript.add(lambda: f"{name} = …  # opened like `store`: another handle on the same data")
+            self.transcript.add(lambda: self._harness.opening(self.address).replace("store = ", f"{name} = "))
         handle = RecordedStore(self._harness.open(self.address), name, self.transcript)
         self._handles.append(handle)
         return handle
