@@ -76,7 +76,7 @@ class ServerDatabase:
 
 
 def connect(where: Address) -> ServerDatabase:
-    """Connect to the server, and create the tables in the URL's database if they are not there."""
+    """A database on the server that the URL names; see `ServerDatabase.prepare`."""
     try:
         engine = create_engine(
             where.url,
@@ -94,13 +94,7 @@ def connect(where: Address) -> ServerDatabase:
     dialect: Dialect = PostgreSQL() if engine.dialect.name == "postgresql" else MySQL()
     if isinstance(dialect, MySQL):
         event.listen(engine, "connect", _sort_whole_paths)
-    database = ServerDatabase(engine, dialect)
-    try:
-        database.prepare()
-    except BaseException:
-        database.close()
-        raise
-    return database
+    return ServerDatabase(engine, dialect)
 
 
 def _sort_whole_paths(connection: Any, _record: object) -> None:

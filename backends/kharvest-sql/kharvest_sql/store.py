@@ -13,6 +13,7 @@ from kharvest_sql.contents import SqlContents
 from kharvest_sql.database import Database
 from kharvest_sql.references import SqlReferences
 from kharvest_sql.schema import CONTENTS, REFERENCES
+from kharvest_sql.server import ServerDatabase
 from kharvest_sql.sqlite import Layout, SqliteFile
 from kharvest_sql.users import Users
 
@@ -24,7 +25,7 @@ _IDLE_SECONDS = 3600
 
 
 class SqlStore(SqlContents, SqlReferences):
-    """Both halves, on one server or in two files. Closing it is `opened`'s to do."""
+    """Both halves, on one server or in two files. `opened` is what `close` has to close."""
 
     def __init__(self, contents: Database, references: Database, opened: ExitStack) -> None:
         SqlContents.__init__(self, contents)
@@ -34,55 +35,69 @@ class SqlStore(SqlContents, SqlReferences):
 def open_store(url: str) -> SqlStore:
     """Open the store on a URL, and create what is missing of it."""
     where = address.parse(url)
-    with ExitStack() as opening:
-        if where.path is None:
-            database = server.connect(where)
-            opening.callback(database.close)
-            store = SqlStore(database, database, opening)
-            store.remove_leftovers(_IDLE_SECONDS)
-        else:
-            store = _open_files(where, where.path, opening)
-        opening.pop_all()
-    return store
+    opened = ExitStack()
+    try:
+        return _open_server(where, opened) if where.path is None else _open_files(where, where.path, opened)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def open_references(url: str) -> SqlReferences:
     """Open the references half alone on a URL."""
     where = address.parse(url)
-    with ExitStack() as opening:
+    opened = ExitStack()
+    try:
         if where.path is None:
-            database: Database = server.connect(where)
-            opening.callback(database.close)
-        else:
-            file = sqlite.open_file(where, where.path, _REFERENCES_LAYOUT)
-            opening.callback(file.close)
-            if file.pair() is None:
-                file.create(secrets.token_bytes(_PAIR_BYTES))
-            file.prepare_to_write()
-            database = file
-        return SqlReferences(database, opening.pop_all())
+            return SqlReferences(_connect(where, opened), opened)
+        file = _connect_file(where, where.path, _REFERENCES_LAYOUT, opened)
+        if file.pair() is None:
+            file.create(secrets.token_bytes(_PAIR_BYTES))
+        file.prepare_to_write()
+        return SqlReferences(file, opened)
+    except BaseException:
+        opened.close()
+        raise
 
 
-def _open_files(where: Address, path: Path, opening: ExitStack) -> SqlStore:
+def _open_server(where: Address, opened: ExitStack) -> SqlStore:
+    database = _connect(where, opened)
+    store = SqlStore(database, database, opened)
+    store.remove_leftovers(_IDLE_SECONDS)
+    return store
+
+
+def _connect(where: Address, opened: ExitStack) -> ServerDatabase:
+    database = server.connect(where)
+    opened.callback(database.close)
+    database.prepare()
+    return database
+
+
+def _connect_file(where: Address, path: Path, layout: Layout, opened: ExitStack) -> SqliteFile:
+    file = sqlite.open_file(where, path, layout)
+    opened.callback(file.close)
+    return file
+
+
+def _open_files(where: Address, path: Path, opened: ExitStack) -> SqlStore:
     """References in the file that the URL names, contents in one beside it.
 
     Two files, because SQLite has one writer for each: so an upload never makes an acknowledgement wait, and each has
     pages of the size that serves it best. They need no common transaction: a reference is recorded after its content.
     """
-    references = sqlite.open_file(where, path, _REFERENCES_LAYOUT)
-    opening.callback(references.close)
+    references = _connect_file(where, path, _REFERENCES_LAYOUT, opened)
     pair = references.pair()
     contents_path = path.with_name(f"{path.name}-contents")
     if pair is not None and not contents_path.exists():
         raise StoreCorrupt(f"{contents_path} is missing, which holds the contents of {path.name}")
     users = Users(path.with_name(f"{path.name}-lock"))
-    opening.callback(users.close)
-    contents = sqlite.open_file(where, contents_path, _CONTENTS_LAYOUT)
-    opening.callback(contents.close)
+    opened.callback(users.close)
+    contents = _connect_file(where, contents_path, _CONTENTS_LAYOUT, opened)
     _match(references, contents, pair, contents_path)
     references.prepare_to_write()
     contents.prepare_to_write()
-    store = SqlStore(contents, references, opening)
+    store = SqlStore(contents, references, opened)
     if users.alone:
         store.remove_leftovers(idle_seconds=None)  # nobody is here whose upload it could be
     users.let_others_in()
