@@ -98,7 +98,7 @@ def _wait_for_the_end() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Weigh(_Leaseless):
-    """Puts and reads a content; answers by how many bytes each made this process's resident memory peak."""
+    """Puts and reads a content; answers how much memory of this process each took at its height, in bytes."""
 
     sample: Sample
 
@@ -107,21 +107,30 @@ class Weigh(_Leaseless):
         store.put(small.content, small.chunks())  # what is loaded on the first call is not the content's weight
         for _chunk in store.read(small.content.sha256):
             pass
-        before = _peak_bytes()
-        store.put(self.sample.content, self.sample.chunks())
-        put = _peak_bytes()
-        report(put - before)
-        size = sum(map(len, store.read(self.sample.content.sha256)))
-        if size != self.sample.size:
-            return f"read gave {size} bytes"
-        return _peak_bytes() - put
+
+        before = height = _anonymous_bytes()
+
+        def weigh(_chunk: int) -> None:
+            nonlocal height
+            height = max(height, _anonymous_bytes())
+
+        store.put(self.sample.content, WatchedChunks(self.sample.chunks(), weigh))
+        report(height - before)
+
+        before = height = _anonymous_bytes()
+        size = 0
+        for number, chunk in enumerate(store.read(self.sample.content.sha256)):
+            size += len(chunk)
+            weigh(number)
+        return height - before if size == self.sample.size else f"read gave {size} bytes"
 
 
-def _peak_bytes() -> int:
+def _anonymous_bytes() -> int:
+    """Memory that is this process's own: mapped files and the like are the system's to take back."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
-    raise OSError("no VmHWM in /proc/self/status; run the suite on Linux")
+    raise OSError("no RssAnon in /proc/self/status; run the suite on Linux")
 
 
 @dataclass(frozen=True, slots=True)

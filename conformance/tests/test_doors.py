@@ -120,8 +120,10 @@ def test_a_store_may_be_emptied_and_is_left_empty(tmp_path: Path, zoo_backend: d
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "-k", "claim or lease or release or forget"]
     for extra in (["--kharvest-destroy-data"], []):  # the second time, it is empty, and no lease is left
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *options, "--pyargs", "kharvest_conformance", "--kharvest-store", url]
-            + ["--kharvest-examples=2", *extra],
+            [
+                *(sys.executable, "-m", "pytest", *options, "--pyargs", "kharvest_conformance"),
+                *("--kharvest-store", url, "--kharvest-examples=2", *extra),
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,1 @@
+"""A kharvest store on LMDB."""
