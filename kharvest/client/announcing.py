@@ -25,7 +25,12 @@ logger = logging.getLogger(__name__)
 _MAX_CALLS = 16
 """Announces under way at once. Where more are needed, the one that is held the longest is given up for it."""
 _HELD_SECONDS = 1.0
-"""An Announce that takes longer than this is taken to be held."""
+"""An Announce that takes longer than this is taken to be held; uploads of which none ended for so long, to be slow."""
+_MAX_YOUNG_CALLS = 4
+"""Announces under way at once that are not held: what they ask for should be uploaded while it is still wanted."""
+_MAX_BATCH_FILES = 250
+_MAX_WAITING_UPLOADS = 64
+"""With more than these waiting nothing is announced, while they get fewer: the server would ask for still more."""
 _LINGER_SECONDS = 0.05
 """How long a file waits for others that are being read, to be announced in one call with them."""
 _CONFIRM_SECONDS = 5.0
@@ -125,22 +130,28 @@ class Announcer:
         while self._later and self._later[0][0] <= now:
             self._announce(heapq.heappop(self._later)[2])
         later = self._later[0][0] if self._later else None
-        if self._link.limits is None or not (self._ready or self._uploads.is_waiting) or not self._link.is_ready(now):
+        if self._link.limits is None or not (self._ready or self._uploads.waiting) or not self._link.is_ready(now):
             return later
         self._uploads.turn(self._link.limits)
-        max_files = max(1, self._link.limits.max_files)
+        max_files = max(1, min(self._link.limits.max_files, _MAX_BATCH_FILES))
         while self._ready:
-            linger = self._ready_since + _LINGER_SECONDS
-            if len(self._ready) < max_files and self._more_is_coming() and now < linger:
-                return linger if later is None else min(later, linger)
+            wait_until = self._wait_until(now, max_files)
+            if wait_until > now:
+                return wait_until if later is None else min(later, wait_until)
             if len(self._batches) >= _MAX_CALLS:
-                oldest = next(iter(self._batches))
-                if now - oldest.started < _HELD_SECONDS:
-                    return oldest.started + _HELD_SECONDS
-                oldest.cancel()
+                next(iter(self._batches)).cancel()
                 break  # its end will wake us
             self._send(max_files, now)
         return later
+
+    def _wait_until(self, now: float, max_files: int) -> float:
+        """When to look again whether what is ready should be announced; not after `now` if it should be at once."""
+        if len(self._ready) < max_files and self._more_is_coming() and now < self._ready_since + _LINGER_SECONDS:
+            return self._ready_since + _LINGER_SECONDS
+        if self._uploads.waiting > _MAX_WAITING_UPLOADS and now < self._uploads.ended_at + _HELD_SECONDS:
+            return self._uploads.ended_at + _HELD_SECONDS
+        young = [batch.started for batch in self._batches if now < batch.started + _HELD_SECONDS]
+        return young[0] + _HELD_SECONDS if len(young) >= _MAX_YOUNG_CALLS else now
 
     def close(self) -> None:
         """Give up every call."""
@@ -203,7 +214,7 @@ class Announcer:
             track, version = item
             if answer == v2_pb2.ACKNOWLEDGED:
                 self._acknowledged(track, version)
-            elif answer == v2_pb2.UPLOAD and track.version == version:
+            elif answer == v2_pb2.UPLOAD:
                 track.sent = version
                 self._uploads.add(track, version)
             elif answer == v2_pb2.REFUSED:
@@ -224,15 +235,15 @@ class Announcer:
                 self.uploaded += not already_stored
                 self._acknowledged(track, version)
             case Changed():
-                self._file_changed(track)
+                self._file_changed(track, version)
             case Failure(reason="CONTENT_MISMATCH"):
                 track.failures += 1
-                self._file_changed(track)
+                self._file_changed(track, version)
             case Failure(trouble=Trouble.REFUSED, reason=reason, message=message):
                 self._refused(track, version, reason, message)
             case Failure(trouble=Trouble.BUSY, pushback_seconds=pushback, reason=reason, message=message):
                 track.failures += 1
-                logger.info("%r: upload failed: %s (%s); announcing it again", track.path, message, reason)
+                logger.debug("%r: upload failed: %s (%s); announcing it again", track.path, message, reason)
                 wait = min(0.2 * 2.0**track.failures, _MAX_RETRY_SECONDS) * (0.5 + jitter(0.5))
                 self._announce_later(track, wait if pushback is None else pushback + jitter(pushback / 4))
             case Failure() as failure:
@@ -241,8 +252,10 @@ class Announcer:
                     self._link.fail(failure)
                 self._announce(track)
 
-    def _file_changed(self, track: Track) -> None:
-        if not track.dropped:
+    def _file_changed(self, track: Track, version: Version) -> None:
+        if track.version != version:
+            self.want(track)
+        elif not track.dropped:
             self._reread(track)
 
     def _acknowledged(self, track: Track, version: Version) -> None:
@@ -261,10 +274,9 @@ class Announcer:
         logger.error("%r was refused: %s (%s); it is not announced again until it changes", track.path, message, reason)
         self.want(track)
 
-    def _header(self, track: Track) -> v2_pb2.UploadHeader:
-        assert track.version is not None  # noqa: S101  # for the type checker: it was announced
+    def _header(self, track: Track, version: Version) -> v2_pb2.UploadHeader:
         track.sent_epoch = self._epoch
-        return v2_pb2.UploadHeader(pod=self._pod, metadata=self._metadata, file=self._file(track, track.version))
+        return v2_pb2.UploadHeader(pod=self._pod, metadata=self._metadata, file=self._file(track, version))
 
     def _progressed(self) -> None:
         """A chunk was taken; on a thread of gRPC's. Setting a float needs no lock."""

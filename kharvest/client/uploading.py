@@ -6,8 +6,8 @@ import os
 import threading
 from collections.abc import Callable
 
-from kharvest.client.errors import Changed
-from kharvest.client.files import Stamp, open_regular
+from kharvest.client.errors import Changed, Unreadable
+from kharvest.client.files import Stamp, look, open_regular
 from kharvest.wire import v2_pb2
 
 
@@ -15,31 +15,35 @@ class Source:
     """The requests of one Upload: a header, then chunks, for as long as the file is the one that was hashed.
 
     gRPC iterates it on a thread of its own and lets go of it without a word when the server answers early: so the
-    owner closes it, from another thread. Where the file has changed the requests just end: the server counts and hashes
-    what it got, and `problem` tells why.
+    owner closes it, from another thread. Where the file has changed, before the first chunk or later, the requests
+    just end: so the server learns at once that it has to ask somebody else, and `problem` tells us why.
     """
 
     def __init__(
-        self, path: str, stamp: Stamp, header: v2_pb2.UploadHeader, chunk_bytes: int, progress: Callable[[], None]
+        self,
+        path: str,
+        stamp: Stamp | None,
+        header: v2_pb2.UploadHeader,
+        chunk_bytes: int,
+        progress: Callable[[], None],
     ) -> None:
-        """Open the file.
-
-        Raises:
-            Changed: it is not the file that has this stamp.
-            Unreadable: it cannot be read any more.
-        """
-        self.problem: Changed | OSError | None = None
+        """Open the file; without a stamp it is known to have changed."""
+        self.problem: Changed | Unreadable | OSError | None = None
         self.sent_bytes = 0
         self._header: v2_pb2.UploadHeader | None = header
         self._stamp = stamp
-        self._left = stamp.size
+        self._left = 0 if stamp is None else stamp.size
         self._chunk_bytes = chunk_bytes
         self._progress = progress
         self._lock = threading.Lock()
-        self._descriptor: int | None = open_regular(path)
-        if Stamp.of(os.fstat(self._descriptor)) != stamp:
-            self.close()
-            raise Changed
+        self._descriptor: int | None = None
+        try:
+            if stamp is None or look(path) != stamp:
+                self.problem = Changed()
+            else:
+                self._descriptor = open_regular(path)
+        except Unreadable as problem:
+            self.problem = problem
 
     def __iter__(self) -> Source:
         return self

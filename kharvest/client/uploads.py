@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from kharvest.client.connection import Call, Connection, Failure
-from kharvest.client.errors import Changed, Unreadable
+from kharvest.client.errors import Changed
 from kharvest.client.files import Version
 from kharvest.client.inbox import Inbox
 from kharvest.client.tracks import Track
@@ -45,7 +46,7 @@ class Uploads:
         connection: Connection,
         inbox: Inbox,
         *,
-        header: Callable[[Track], v2_pb2.UploadHeader],
+        header: Callable[[Track, Version], v2_pb2.UploadHeader],
         progress: Callable[[], None],
         ended: Callable[[Uploaded], None],
     ) -> None:
@@ -54,16 +55,17 @@ class Uploads:
         self._header = header
         self._progress = progress
         self._ended = ended
+        self.ended_at = 0.0  # when the last one did (monotonic)
         self._waiting: deque[tuple[Track, Version]] = deque()
         self._running: dict[Track, _Upload] = {}
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether there are uploads that have not started."""
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """How many uploads have not started."""
+        return len(self._waiting)
 
     def add(self, track: Track, version: Version) -> None:
-        """Upload the track's content as soon as there is room for it."""
+        """Upload the content as soon as there is room for it; if it has changed by then, let the server know."""
         self._waiting.append((track, version))
 
     def cancel(self, track: Track) -> None:
@@ -75,10 +77,7 @@ class Uploads:
         """Start what there is room for."""
         while self._waiting and len(self._running) < max(1, limits.max_uploads):
             track, version = self._waiting.popleft()
-            if track.dropped or track.version != version or track.stamp is None:
-                self._ended(Uploaded(track, version, Changed(), 0))
-            else:
-                self._start(track, version, limits.max_chunk_bytes)
+            self._start(track, version, limits.max_chunk_bytes)
 
     def close(self) -> None:
         """Give everything up."""
@@ -88,16 +87,13 @@ class Uploads:
             upload.source.close()
 
     def _start(self, track: Track, version: Version, chunk_bytes: int) -> None:
-        assert track.stamp is not None  # noqa: S101  # for the type checker: `turn` has looked
-        try:
-            source = Source(track.path, track.stamp, self._header(track), chunk_bytes, self._progress)
-        except (Changed, Unreadable):
-            self._ended(Uploaded(track, version, Changed(), 0))
-            return
+        stamp = track.stamp if track.version == version else None
+        source = Source(track.path, stamp, self._header(track, version), chunk_bytes, self._progress)
         call = self._connection.upload(source, lambda outcome: self._inbox.post(partial(self._end, track, outcome)))
         self._running[track] = _Upload(version, source, call)
 
     def _end(self, track: Track, outcome: v2_pb2.UploadReply | Failure) -> None:
+        self.ended_at = time.monotonic()
         upload = self._running.pop(track)
         upload.source.close()
         changed = upload.source.problem is not None and isinstance(outcome, Failure)

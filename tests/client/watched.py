@@ -33,7 +33,7 @@ def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE_S
 def config(server: str, paths: Sequence[Path | str] = (), **settings: Any) -> ClientConfig:
     """A configuration that is quick, and rescans so seldom that only events help."""
     fast = {"settle_seconds": SETTLE_SECONDS, "rescan_seconds": 600.0, "spread_seconds": 0.2, "pod": "web-1"}
-    return ClientConfig(server=server, **{**fast, "paths": tuple(str(path) for path in paths), **settings})
+    return ClientConfig(server=server, paths=tuple(str(path) for path in paths), **{**fast, **settings})
 
 
 class Watched:
@@ -51,8 +51,10 @@ class Watched:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        faults = 0 if kind is not None else self.client.status().faults
         self.client.close()
         self._reader.__exit__(None, None, None)
+        assert faults == 0, "the client met unexpected errors: see its log"
 
     def history(self, path: Path) -> list[bytes]:
         """The MD5 of every version recorded of this pod's path, oldest first; REMOVED for removals."""
