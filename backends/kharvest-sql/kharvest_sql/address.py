@@ -60,10 +60,14 @@ def _path(masked: str, url: URL) -> Path:
     if url.host or url.database.startswith("file:"):
         remedy = "write sqlite:///relative.db or sqlite:////absolute.db"
         raise InvalidStoreURL(masked, "it does not name a file by its path", remedy)
+    for name, value in url.query.items():
+        if name != "timeout":
+            raise InvalidStoreURL(masked, f"SQLite has no option {name}", "see kharvest-sql's README for options")
+        _number(masked, name, value)
     return Path(url.database).absolute()
 
 
 def _number(masked: str, name: str, value: Any) -> int:
     if not str(value).isdecimal():
-        raise InvalidStoreURL(masked, f"its option {name} is no number", f"write {name}=10, for instance")
+        raise InvalidStoreURL(masked, f"its option {name} is not a whole number", f"write {name}=10, for instance")
     return int(value)

@@ -113,18 +113,28 @@ def _filters(session: Session, identities: Identities, query: Query) -> Iterator
     if query.metadata:
         # Pods may have had other metadata at other times.
         yield Filter(_wearers(session, query), _metadata_conditions(query), exact=False)
+    if query.path and query.md5 is not None and not _of_newest(query):
+        yield _file(identities, Signature(query.path, query.md5))
+        return
     if query.path is not None:
         yield _path(session, identities, query, query.path)
     if query.path_prefix:
         yield _prefix(session, query, query.path_prefix)
     if query.md5 is not None:
-        same = Condition("(SELECT s.md5 FROM kharvest_signature s WHERE s.id = r.signature_id) = ?", (query.md5,))
-        yield Filter(_signatures(session, identities, query, query.md5), (same,))
+        few = Condition("md5 = ?", (query.md5,))
+        way = None if _of_newest(query) else _few(session, "signature_id", "kharvest_signature", few)
+        sql = "(SELECT s.md5 FROM kharvest_signature s WHERE s.id = r.signature_id) = ?"
+        yield Filter(way, (Condition(sql, (query.md5,)),))
 
 
 def _of_newest(query: Query) -> bool:
     """Whether what is newest answers the query: it has an index by path, where the history has one by signature."""
     return query.latest and query.until_ns is None
+
+
+def _file(identities: Identities, signature: Signature) -> Filter:
+    numbers = tuple(row.id for row in identities.signatures([signature]).values())
+    return Filter(Way("signature_id", numbers), tuple(Condition("r.signature_id = ?", (n,)) for n in numbers))
 
 
 def _path(session: Session, identities: Identities, query: Query, path: str) -> Filter:
@@ -166,15 +176,6 @@ def _wearers(session: Session, query: Query) -> Way | None:
     parameters = [value for one in sets for value in one.parameters]
     sql = f"SELECT DISTINCT pod_id FROM kharvest_pod_metadata WHERE {where} LIMIT {MOST_WAYS + 1}"  # noqa: S608
     return _way("pod_id", session.all(sql, parameters))
-
-
-def _signatures(session: Session, identities: Identities, query: Query, md5: bytes) -> Way | None:
-    if _of_newest(query):
-        return None
-    if query.path:
-        stored = identities.signatures([Signature(query.path, md5)])
-        return Way("signature_id", tuple(row.id for row in stored.values()))
-    return _few(session, "signature_id", "kharvest_signature", Condition("md5 = ?", (md5,)))
 
 
 def _few(session: Session, column: str, table: str, condition: Condition, number: str = "id") -> Way | None:

@@ -35,6 +35,11 @@ class ServerDatabase:
         self._engine = engine
         self._dialect = dialect
 
+    def connect(self) -> None:
+        """Connect once, to see whether that goes."""
+        with told(), self._engine.connect():
+            pass
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction that reads; each of its statements sees what is committed when it starts."""

@@ -26,7 +26,6 @@ _BUSY_SECONDS = 10.0
 _WAL_BYTES = 64 * 2**20
 """How large the write-ahead log may grow before its pages are moved into the file: a page changed ten times until
 then is moved once."""
-_CACHE_KIB = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +36,12 @@ class Layout:
         tables: the tables.
         page_bytes: SQLite's page size, fixed when the file is created. Chunks of contents go fastest in large pages,
             scattered changes of narrow rows in small ones.
+        cache_kib: what the writer's connection may hold in memory. Readers' have SQLite's usual 2 MB.
     """
 
     tables: Sequence[Table]
     page_bytes: int
+    cache_kib: int
 
 
 class SqliteFile:
@@ -58,6 +59,11 @@ class SqliteFile:
         self._groups = Groups(self._transaction)
         self._writer: Connection | None = None
         self._writes_are_durable = True
+
+    def connect(self) -> None:
+        """Connect once, to see whether that goes."""
+        with told(), self._engine.connect():
+            pass
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -140,6 +146,7 @@ class SqliteFile:
         """See to it that this user may write the file, before anybody relies on it."""
         with told():
             connection = self._connection()
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{self._layout.cache_kib}")
             page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
             connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // page_bytes}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -186,4 +193,3 @@ def _check_place(path: Path) -> None:
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from kharvest.spi import StoreCorrupt
+from sqlalchemy.exc import ProgrammingError
+
+from kharvest.spi import InvalidStoreURL, StoreCorrupt
 from kharvest_sql import address, server, sqlite
 from kharvest_sql.address import Address
 from kharvest_sql.contents import SqlContents
@@ -17,8 +20,8 @@ from kharvest_sql.server import ServerDatabase
 from kharvest_sql.sqlite import Layout, SqliteFile
 from kharvest_sql.users import Users
 
-_REFERENCES_LAYOUT = Layout(tables=REFERENCES, page_bytes=8 * 1024)
-_CONTENTS_LAYOUT = Layout(tables=CONTENTS, page_bytes=32 * 1024)
+_REFERENCES_LAYOUT = Layout(tables=REFERENCES, page_bytes=8 * 1024, cache_kib=16 * 1024)
+_CONTENTS_LAYOUT = Layout(tables=CONTENTS, page_bytes=64 * 1024, cache_kib=8 * 1024)
 _PAIR_BYTES = 16
 _IDLE_SECONDS = 3600
 """On a server: an upload that did not move for an hour is a leftover. One that wakes up later must begin again."""
@@ -70,6 +73,8 @@ def _open_server(where: Address, opened: ExitStack) -> SqlStore:
 def _connect(where: Address, opened: ExitStack) -> ServerDatabase:
     database = server.connect(where)
     opened.callback(database.close)
+    with _options_understood(where):
+        database.connect()
     database.prepare()
     return database
 
@@ -77,7 +82,19 @@ def _connect(where: Address, opened: ExitStack) -> ServerDatabase:
 def _connect_file(where: Address, path: Path, layout: Layout, opened: ExitStack) -> SqliteFile:
     file = sqlite.open_file(where, path, layout)
     opened.callback(file.close)
+    with _options_understood(where):
+        file.connect()
     return file
+
+
+@contextmanager
+def _options_understood(where: Address) -> Iterator[None]:
+    """Tell of options that the driver does not know, or whose values it cannot read: it sees them on connecting."""
+    try:
+        yield
+    except (TypeError, ValueError, ProgrammingError) as error:
+        reason = " ".join(str(getattr(error, "orig", error)).split())
+        raise InvalidStoreURL(where.text, f"its options are not understood: {reason}", "correct them") from error
 
 
 def _open_files(where: Address, path: Path, opened: ExitStack) -> SqlStore:

@@ -1,0 +1,145 @@
+"""What calls cost: statements for a batch, and work for a page, do not grow with what is stored."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from hashlib import md5, sha256
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from kharvest.spi import Content, Metadata, Order, Pod, Query, Reference, Signature, Timeline
+from kharvest_sql.store import SqlStore, open_store
+
+CONTENT = Content(sha256(b"x").digest(), md5(b"x", usedforsecurity=False).digest(), 1)
+
+
+def batch_of(size: int, first: int = 0, version: int = 0) -> list[Reference]:
+    md5_of_version = md5(b"%d" % version, usedforsecurity=False).digest()
+    return [
+        Reference(
+            Signature(f"/f{n % 20}", md5_of_version),
+            Pod(f"n{n // 20 % 5}", f"web-{first + n // 20}"),
+            Metadata(
+                {"app": f"app-{(first + n // 20) // 10}", "tier": "ab"[n // 20 % 2], "pod": f"web-{first + n // 20}"}
+            ),
+            version * 10**9 + first * 20 + n,
+        )
+        for n in range(size)
+    ]
+
+
+def record(store: SqlStore, batch: list[Reference]) -> None:
+    files = {one.signature: replace(CONTENT, md5=one.signature.md5) for one in batch}
+    store.put(CONTENT, [b"x"])
+    store.record(files, batch)
+
+
+@contextmanager
+def counted(store: SqlStore) -> Iterator[list[str]]:
+    statements: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        statements.append(statement)
+
+    engine = store._references_database._engine  # type: ignore[attr-defined]
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+
+
+CALLS: dict[str, Callable[[SqlStore, list[Reference]], object]] = {
+    "record": lambda store, batch: store.record({}, [replace(one, observed_at_ns=10**12) for one in batch]),
+    "record late": lambda store, batch: store.record({}, [replace(one, observed_at_ns=10**11) for one in batch]),
+    "record again": lambda store, batch: store.record({}, batch),
+    "known": lambda store, batch: store.known([one.signature for one in batch]),
+    "newest": lambda store, batch: store.newest([Timeline(one.pod, one.signature.path) for one in batch]),
+    "references": lambda store, batch: store.references(Query(limit=len(batch))),
+    "files": lambda store, batch: store.files(Query(limit=len(batch))),
+    "claim": lambda store, batch: store.claim([b"%d" % n for n in range(len(batch))], "me", 0, 1),
+    "release": lambda store, batch: store.release([b"%d" % n for n in range(len(batch))], "me"),
+    "present": lambda store, batch: store.present([sha256(b"%d" % n).digest() for n in range(len(batch))]),
+    "forget": lambda store, batch: store.forget(Query(limit=len(batch))),
+}
+
+
+def test_a_batch_takes_as_few_statements_when_it_is_large(store: SqlStore, url: str) -> None:
+    record(store, batch_of(900))
+    for name, call in CALLS.items():
+        with closing(open_store(url)) as cold:
+            with counted(cold) as large:
+                call(cold, batch_of(900))
+            assert len(large) <= 30, (name, large)
+        with closing(open_store(url)) as cold:
+            with counted(cold) as small:
+                call(cold, batch_of(20))
+            assert len(large) <= len(small) + 4, (name, len(small), large)
+
+
+QUERIES = {
+    "time": Query(since_ns=5_000),
+    "newest first": Query(order=Order.NEWEST_FIRST),
+    "pod": Query(namespace="n3", pod="web-3"),
+    "pod name": Query(pod="web-3"),
+    "path": Query(path="/f7"),
+    "file": Query(path="/f7", md5=batch_of(1, 0, 2)[0].signature.md5),
+    "md5": Query(md5=batch_of(1, 0, 2)[0].signature.md5),
+    "rare pair": Query(metadata=Metadata({"app": "app-1"})),
+    "common pair": Query(metadata=Metadata({"tier": "b"})),
+    "latest by path": Query(path="/f7", latest=True),
+    "latest by pod": Query(namespace="n3", pod="web-3", latest=True),
+    "latest by pair": Query(metadata=Metadata({"app": "app-1"}), latest=True),
+}
+
+
+def work_of(store: SqlStore, query: Query) -> int:
+    """Steps of SQLite's virtual machine, in hundreds: what no other process on the machine can change."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def watch(connection: sqlite3.Connection, *_others: object) -> None:
+        connection.set_progress_handler(step, 100)
+
+    engine = store._references_database._engine  # type: ignore[attr-defined]
+    event.listen(engine, "checkout", watch)
+    try:
+        page = store.references(query)
+    finally:
+        event.remove(engine, "checkout", watch)
+    assert page.items
+    return steps
+
+
+@pytest.mark.parametrize("limit", [20])
+def test_a_page_takes_as_much_work_in_a_long_history(tmp_path: Path, limit: int) -> None:
+    work: dict[str, list[int]] = {name: [] for name in QUERIES}
+    for pods in (200, 2_000):
+        with closing(open_store(f"sqlite:///{tmp_path}/{pods}.db")) as store:
+            for version in range(3):
+                for first in range(0, pods, 200):
+                    record(store, batch_of(4_000, first, version))
+            for name, query in QUERIES.items():
+                work[name].append(work_of(store, replace(query, limit=limit)))
+    grown = {name: counts for name, counts in work.items() if counts[1] > 1.5 * counts[0] + 20}
+    assert grown == {}, work
+
+
+def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kharvest_sql.identities._BYTES_EACH", 20_000)
+    with closing(open_store(f"sqlite:///{tmp_path}/k.db")) as store:
+        for first in range(0, 2_000, 100):
+            record(store, batch_of(2_000, first))
+        remembered = store._memory._current
+        for recent in (remembered.pods, remembered.metadata, remembered.wearers):
+            assert len(recent._young) + len(recent._old) < 200
+        assert len(store.newest([Timeline(Pod("n0", "web-0"), "/f1")])) == 1
