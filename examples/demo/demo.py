@@ -157,7 +157,8 @@ def play(demo: Demo) -> None:
                 "the changes",
                 lambda: all(len(list(query.references(pod=pod, path=path))) > 1 for pod, path in (changed, removed)),
             )
-            print(f"both changes were brought in {seconds:.1f} s after it was back; nothing else was recorded twice")
+            recorded = len(list(query.references()))
+            print(f"{seconds:.1f} s later it has both changes: {recorded} references, {references} and the two")
             report(query)
         look_further(demo, changed)
 

@@ -163,6 +163,12 @@ class Elections:
         if self.is_running(election):
             self._end(election)
 
+    def give_up(self, pod: Pod) -> None:
+        """The pod is gone, or stands still: end whatever it was asked for and has not begun."""
+        for election in list(self._running.values()):
+            if election.pod == pod and election.phase is Phase.ASKED:
+                self._end(election)
+
     def end_any(self, key: bytes) -> None:
         """The content with this MD5 arrived by another way."""
         election = self._running.get(key)
@@ -223,9 +229,10 @@ class Elections:
             now = loop.time()
             for election in list(self._running.values()):
                 if election.deadline <= now:
+                    self.end(election)
                     if election.phase is not Phase.ELSEWHERE:
-                        logger.warning("%s did not upload %s in time", election.pod, election.key.hex())
-                    self._end(election)
+                        logger.warning("%s did not upload %s in time", election.pod, election.path)
+                        self.give_up(election.pod)
             await self._keep_leases(now)
             await self._release()
             if not self._running and not self._to_release:

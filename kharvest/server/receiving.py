@@ -48,23 +48,11 @@ class Receiver:
             NotAsked: this pod was not asked for it, or not any more.
             ContentTooLarge, ContentMismatch, Stalled, StoreError: nothing is visible; another pod is asked.
         """
-        (file,) = announcement.files
-        if file.content is None:
-            raise AssertionError("an upload has a content")  # the servicer saw to it
-        if await self._is_settled(announcement):
-            return True
-        election = self._elections.begin(announcement.pod, file.signature)
-        result = "failed"
         try:
-            if file.content.size > self._config.max_content_bytes:
-                raise ContentTooLarge(file.signature.path, file.content.size, self._config.max_content_bytes)
-            stored = await self._stream(election, file, file.content, chunks)
-            await self._record(announcement)
-            result = "stored" if stored else "already_stored"
-            return not stored
-        finally:
-            self._elections.end(election)
-            self._metrics.uploaded(result)
+            return await self._receive(announcement, chunks)
+        except (asyncio.CancelledError, Stalled):
+            self._elections.give_up(announcement.pod)
+            raise
 
     async def receive_whole(self, announcement: Announcement, data: bytes) -> None:
         """The same for a content that came in one message, asked for or not: its MD5 is checked, which proves it.
@@ -87,6 +75,25 @@ class Receiver:
         finally:
             self._elections.end_any(file.signature.md5)
             self._metrics.uploaded(result)
+
+    async def _receive(self, announcement: Announcement, chunks: AsyncIterator[bytes]) -> bool:
+        (file,) = announcement.files
+        if file.content is None:
+            raise AssertionError("an upload has a content")  # the servicer saw to it
+        if await self._is_settled(announcement):
+            return True
+        election = self._elections.begin(announcement.pod, file.signature)
+        result = "failed"
+        try:
+            if file.content.size > self._config.max_content_bytes:
+                raise ContentTooLarge(file.signature.path, file.content.size, self._config.max_content_bytes)
+            stored = await self._stream(election, file, file.content, chunks)
+            await self._record(announcement)
+            result = "stored" if stored else "already_stored"
+        finally:
+            self._elections.end(election)
+            self._metrics.uploaded(result)
+        return not stored
 
     async def _is_settled(self, announcement: Announcement) -> bool:
         (outcome,) = await self._ledger.settle(announcement)

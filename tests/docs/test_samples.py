@@ -1,8 +1,8 @@
 """Every command and every Python sample in the docs runs.
 
 A page is a session: its `console` blocks run in one shell in an empty folder, in their order, and its `python` blocks
-run in the same folder. What the page says of the default address happens at a free one. A page whose samples need a server
-that they do not start themselves finds one running.
+run in the same folder. What the page says of the default address happens at a free one. A page whose samples need a
+server that they do not start themselves finds one running.
 """
 
 from __future__ import annotations
