@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 from kharvest.client.config import ClientConfig
 from kharvest.client.errors import ForkedError
 from kharvest.client.harvester import Harvester
+from kharvest.client.source import ConfigSource
 from kharvest.client.status import Status
 
 _STATUS_SECONDS = 5.0
@@ -28,8 +29,14 @@ class Client:
 
     _process: ClassVar[int | None] = None  # where gRPC was first used by us: what a fork cannot carry over
 
-    def __init__(self, config: ClientConfig) -> None:
-        self.config = config
+    def __init__(self, config: ClientConfig | ConfigSource) -> None:
+        """Take the configuration, or where it comes from: then changes of it are taken over while the client runs.
+
+        Raises:
+            ConfigurationError: the configuration cannot be used.
+        """
+        self._source = None if isinstance(config, ClientConfig) else config
+        self.config = config if isinstance(config, ClientConfig) else config.load()
         self._harvester: Harvester | None = None
         self._lock = threading.Lock()
 
@@ -46,7 +53,7 @@ class Client:
             if Client._process is None:
                 Client._process = os.getpid()
             self._require_same_process()
-            self._harvester = Harvester(self.config, watching=True)
+            self._harvester = Harvester(self.config, self._source, watching=True)
             self._harvester.start()
 
     def flush(self, timeout: float) -> bool:

@@ -126,7 +126,7 @@ def test_a_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "name the files to watch"),
+        ((), "there is nothing to watch"),
         (("--pod", "x" * 254, "/etc/hosts"), "pod: 254 bytes"),
         (("--namespace", "x" * 64, "/etc/hosts"), "namespace: 64 bytes"),
         (("--metadata", "novalue", "/etc/hosts"), "'novalue' is not KEY=VALUE"),
