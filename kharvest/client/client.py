@@ -38,6 +38,8 @@ class Client:
         self._source = None if isinstance(config, ClientConfig) else config
         self.config = config if isinstance(config, ClientConfig) else config.load()
         self._harvester: Harvester | None = None
+        self._is_closing = False
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -91,9 +93,10 @@ class Client:
             Whether everything that was there is acknowledged.
         """
         with self._lock:
-            harvester, self._harvester = self._harvester, None
-        if harvester is None or Client._process != os.getpid():
-            return True
+            harvester = self._harvester
+            if harvester is None or self._is_closing or Client._process != os.getpid():
+                return True
+            self._is_closing = True  # it still has a status, until it has ended
         grace = self.config.grace_seconds if timeout is None else timeout
         deadline = time.monotonic() + grace
         try:
@@ -104,6 +107,7 @@ class Client:
             return False
         finally:
             harvester.stop(_STOP_SECONDS)
+            self._is_closed = True
 
     def __enter__(self) -> Self:
         self.start()
@@ -117,7 +121,7 @@ class Client:
     def _started(self) -> Harvester:
         self._require_same_process()
         harvester = self._harvester
-        if harvester is None:
+        if harvester is None or self._is_closed:
             raise RuntimeError("the client is not running; start it first")
         return harvester
 

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE_SECONDS = 5.0
 _MAX_REQUEST_BYTES = 8192
+_MAX_PORT = 65535
 
 
 class Health:
@@ -49,11 +50,14 @@ class Health:
 
     def __enter__(self) -> Self:
         host, _, port = self._address.rpartition(":")
+        if not port.isdecimal() or int(port) > _MAX_PORT:
+            raise ConfigurationError("health", f"{self._address!r} has no port", "give HOST:PORT")
         try:
             self._listening = socket.create_server((host.strip("[]"), int(port)), backlog=16)
-        except (OSError, ValueError, OverflowError) as error:
+        except OSError as error:
             raise ConfigurationError("health", f"{self._address!r}: {error}", "name a free HOST:PORT") from error
         self._thread.start()
+        logger.info("answering GET /live and /status on %s", self.address)
         return self
 
     def __exit__(

@@ -14,7 +14,7 @@ from kharvest.wire import v2_pb2
 
 logger = logging.getLogger(__name__)
 
-CHECK_SECONDS = 15.0
+CHECK_SECONDS = 10.0
 """How often an idle connection is checked: within this time a restart of the server is noticed."""
 _FRESH_SECONDS = 1.0
 
