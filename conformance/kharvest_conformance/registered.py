@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 
 from kharvest.registry import open_store
@@ -53,7 +54,7 @@ def _resolved(argument: str) -> str:
     return os.environ[name]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False)
 class RegisteredHarness(Harness):
     """A store by its URL, or by two: references in one, contents in another.
 
@@ -63,6 +64,7 @@ class RegisteredHarness(Harness):
 
     url: str
     contents_url: str | None = None
+    _seen_empty: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:  # no password
         return f"{type(self).__name__}({self.name!r})"
@@ -83,33 +85,37 @@ class RegisteredHarness(Harness):
         return ", ".join(f"{dist.name} {dist.version}" for dist in found if dist is not None)
 
     def create(self) -> str:
-        """Check that the place is empty.
+        """Check that the place is empty, the first time; later, `destroy` has seen to it.
 
         Raises:
             StoreNotEmpty: it is not.
         """
-        store = open_store(self.url, self.contents_url)
-        try:
-            if store.references(Query(limit=1)).items or next(store.contents(), None) is not None:
-                raise StoreNotEmpty(self.name)
-        finally:
-            store.close()
+        if not self._seen_empty:
+            with contextlib.closing(open_store(self.url, self.contents_url)) as store:
+                self._check_empty(store)
+            self._seen_empty = True
         return self.name
+
+    def _check_empty(self, store: Store) -> None:
+        if store.references(Query(limit=1)).items or next(store.contents(), None) is not None:
+            raise StoreNotEmpty(self.name)
 
     def open(self, address: str) -> Store:  # noqa: ARG002  # there is one
         return open_store(self.url, self.contents_url)
 
     def destroy(self, address: str) -> None:  # noqa: ARG002
-        """Forget every reference and discard every content."""
-        store = open_store(self.url, self.contents_url)
-        try:
+        """Forget every reference and discard every content.
+
+        Raises:
+            StoreNotEmpty: there is something left.
+        """
+        with contextlib.closing(open_store(self.url, self.contents_url)) as store:
             while store.forget(Query(limit=_FORGET)):
                 pass
             digests = [content.sha256 for content in store.contents()]
             for start in range(0, len(digests), _DISCARD):
                 store.discard(digests[start : start + _DISCARD])
-        finally:
-            store.close()
+            self._check_empty(store)
 
     def opening(self, address: str) -> str:  # noqa: ARG002
         contents = f", {mask_url(self.contents_url)!r}" if self.contents_url else ""

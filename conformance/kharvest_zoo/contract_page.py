@@ -32,9 +32,9 @@ _VERSION = ".".join(map(str, SPI_VERSION))
 
 _HEAD = f"""# The store SPI, clause by clause
 
-The contract between kharvest and a store is the package `kharvest.spi`, version {_VERSION}. Below is what it says, in its
-own words, and for each clause the test of the conformance suite that holds it. How to write a store against it, and how
-to run the suite, is in [writing-a-store.md](writing-a-store.md).
+The contract between kharvest and a store is the package `kharvest.spi`, version {_VERSION}. Below is what it says, in
+its own words, and for each clause the test of the conformance suite that holds it. How to write a store against it, and
+how to run the suite, is in [writing-a-store.md](writing-a-store.md).
 
 This page is written by `python -m kharvest_zoo.contract_page`, and a test fails when it lags behind.
 

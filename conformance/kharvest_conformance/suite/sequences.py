@@ -168,14 +168,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(handle=handles, query=queries)
     def ask(self, handle: int, query: Query) -> None:
-        self.check(handle)
         expected = matching(self.order, query)
         assert [one for page in reference_pages(self.store(handle), query) for one in page] == expected
         assert walk_files(self.store(handle), query) == summaries(expected, self.model.files)
 
     @rule(handle=handles, query=queries, batch=batches)
     def walk_while_others_write(self, handle: int, query: Query, batch: list[tuple[File, Reference]]) -> None:
-        self.check(handle)
         before = matching(self.order, query)
         given: list[Reference] = []
         writes = iter(batch)
@@ -201,7 +199,6 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(handle=handles, query=queries)
     def forget(self, handle: int, query: Query) -> None:
-        self.check(handle)
         expected = matching(self.order, query)[: query.limit]
         assert self.store(handle).forget(query) == len(expected)
         self.model.forget(expected)
