@@ -392,6 +392,24 @@ def test_every_query_gives_what_the_contract_says(
     other.close()
 
 
+def test_what_one_handle_remembers_ends_when_another_forgets(store: SqlStore, url: str) -> None:
+    one = reference(1, app="web")
+    record(store, one)
+    assert store.newest([one.timeline]) == {one.timeline: one}
+    other = open_store(url)
+    assert other.forget(Query()) == 1
+    assert store.known([one.signature]) == {}
+    later = replace(one, observed_at_ns=2)
+    record(other, later)  # the same pod, path, signature and metadata, with new numbers
+    assert store.newest([one.timeline]) == {one.timeline: later}
+    assert store.known([one.signature]) == {one.signature: content_of(b"x")}
+    last = replace(one, observed_at_ns=3)
+    record(store, last)
+    assert store.references(Query()).items == other.references(Query()).items == (later, last)
+    assert other.references(Query(latest=True, metadata=one.metadata)).items == (last,)
+    other.close()
+
+
 def test_following_cursors_gives_each_once_while_more_is_recorded(store: SqlStore) -> None:
     record(store, *(reference(100 + time // 3, path=f"/p{time % 5}") for time in range(50)))
     for order in Order:
