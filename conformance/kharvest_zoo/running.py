@@ -35,7 +35,7 @@ for kind in KINDS:
 """
 
 
-def run_zoo(folder: Path, tests: dict[str, Iterable[str]], *options: str) -> Reports:
+def run_zoo(folder: Path, tests: dict[str, Iterable[str]], *options: str, env: dict[str, str] | None = None) -> Reports:
     """What the suite reports of stores of the zoo, by name; of each, the tests that are named, or all if none is."""
     file, report = folder / "test_zoo_stores.py", folder / "report.json"
     file.write_text(_FILE.replace("KINDS", repr(list(tests))))
@@ -47,6 +47,7 @@ def run_zoo(folder: Path, tests: dict[str, Iterable[str]], *options: str) -> Rep
         text=True,
         check=False,
         timeout=280,
+        env=env,
     )
     assert report.exists(), run.stdout + run.stderr
     return {store["store"]: store for store in json.loads(report.read_text())["stores"]}
