@@ -38,7 +38,8 @@ lint: setup  ## check format and style
 	$(BIN)/ruff check .
 
 types: setup  ## check types, strictly
-	$(BIN)/mypy kharvest tests benchmarks $(wildcard backends/*/kharvest_* backends/*/tests conformance/kharvest_conformance)
+	$(BIN)/mypy kharvest tests benchmarks examples/demo
+	for project in backends/* conformance examples/kharvest-*; do $(BIN)/mypy $$project/kharvest_* $$project/tests; done
 
 generated:  ## generate the wire's code from proto/
 	proto/generate.sh
