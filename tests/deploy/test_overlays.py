@@ -1,0 +1,228 @@
+"""Every overlay renders to objects that Kubernetes takes, that fit each other, and that fit our command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+
+from deploy import checks
+from deploy.manifests import (
+    DEPLOY,
+    OVERLAYS,
+    Manifest,
+    containers,
+    ours,
+    render,
+    template,
+    workloads,
+)
+
+# Native sidecars are on by default since 1.29.
+VERSIONS = ("1.29", kubernetes_validate.latest_version())
+
+
+@pytest.fixture(scope="module", params=OVERLAYS, ids=[str(overlay.relative_to(DEPLOY)) for overlay in OVERLAYS])
+def overlay(request: pytest.FixtureRequest) -> list[Manifest]:
+    """The objects of an overlay."""
+    return render(request.param)
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, list[Manifest]]:
+    """The objects of all overlays, by the overlay's name."""
+    return {overlay.name: render(overlay) for overlay in OVERLAYS}
+
+
+def test_every_overlay_is_here() -> None:
+    """A folder that renders by itself, other than a base or a component, is tested."""
+    kinds = {path.parent: yaml.safe_load(path.read_text())["kind"] for path in DEPLOY.rglob("kustomization.yaml")}
+    overlays = {folder for folder, kind in kinds.items() if kind == "Kustomization" and folder.name != "base"}
+    assert overlays == set(OVERLAYS)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_schema_takes_it(overlay: list[Manifest], version: str) -> None:
+    for manifest in overlay:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: str(check.__name__))
+def test_nothing_is_amiss(overlay: list[Manifest], check: checks.Check) -> None:
+    assert list(check(overlay)) == []
+
+
+def only(manifests: list[Manifest], kind: str) -> Any:
+    return next(one for one in manifests if one["kind"] == kind)
+
+
+def container(manifests: list[Manifest]) -> Any:
+    """The one container of ours."""
+    ((_, found),) = ours(manifests)
+    return found
+
+
+def pods(manifests: list[Manifest]) -> Any:
+    """What the pods of the one workload are."""
+    (workload,) = workloads(manifests)
+    return template(workload)["spec"]
+
+
+# Each check, and something it must see: overlay, check, what a tired engineer does, a part of what is said of it.
+FAULTS: list[tuple[str, checks.Check, Callable[[list[Manifest]], Any], str]] = [
+    ("web", checks.enumerations, lambda all_: container(all_).update(restartPolicy="always"), "'always'"),
+    (
+        "sqlite",
+        checks.enumerations,
+        lambda all_: only(all_, "Deployment")["spec"].update(strategy={"type": "X"}),
+        "'X'",
+    ),
+    (
+        "postgresql",
+        checks.enumerations,
+        lambda all_: only(all_, "PodDisruptionBudget")["spec"].update(unhealthyPodEvictionPolicy="Allow"),
+        "'Allow'",
+    ),
+    ("sqlite", checks.selectors, lambda all_: only(all_, "Service")["spec"]["selector"].update(a="b"), "no pod"),
+    (
+        "sqlite",
+        checks.selectors,
+        lambda all_: only(all_, "Deployment")["spec"]["template"]["metadata"].update(labels={}),
+        "its own pods",
+    ),
+    (
+        "postgresql",
+        checks.selectors,
+        lambda all_: pods(all_)["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"].update(a="b"),
+        "no pod",
+    ),
+    ("sqlite", checks.mounts, lambda all_: pods(all_)["volumes"].pop(0), "no volume"),
+    ("sqlite", checks.mounts, lambda all_: all_.remove(only(all_, "PersistentVolumeClaim")), "is not there"),
+    ("web", checks.mounts, lambda all_: container(all_)["volumeMounts"].pop(), "mounted nowhere"),
+    ("web", checks.mounts, lambda all_: all_.remove(only(all_, "ConfigMap")), "is not there"),
+    (
+        "postgresql",
+        checks.mounts,
+        lambda all_: container(all_)["env"][0]["valueFrom"]["secretKeyRef"].update(key="URL"),
+        "is not there",
+    ),
+    ("sqlite", checks.probes, lambda all_: container(all_)["readinessProbe"]["grpc"].update(port=50052), "50052"),
+    (
+        "sqlite",
+        checks.targets,
+        lambda all_: only(all_, "Service")["spec"]["ports"][0].update(targetPort="http"),
+        "http",
+    ),
+    ("sqlite", checks.listening, lambda all_: container(all_)["args"].append("--listen=0.0.0.0:1"), "no port"),
+    (
+        "web",
+        checks.listening,
+        lambda all_: container(all_)["args"].append("--health=127.0.0.1:9465"),
+        "cannot be reached",
+    ),
+    ("sqlite", checks.arguments, lambda all_: container(all_)["args"].append("--grace=1 s"), "grace"),
+    ("sqlite", checks.arguments, lambda all_: container(all_)["args"].append("--strore=x"), "--strore"),
+    ("web", checks.arguments, lambda all_: container(all_)["args"].append("--once-more"), "--once-more"),
+    ("web", checks.environment, lambda all_: container(all_)["env"][0].update(name="POD_NAMES"), "POD_NAMES"),
+    (
+        "web",
+        checks.restricted_containers,
+        lambda all_: container(all_)["securityContext"].update(readOnlyRootFilesystem=False),
+        "can be written",
+    ),
+    (
+        "web",
+        checks.restricted_pods,
+        lambda all_: pods(all_)["volumes"].append({"name": "h", "hostPath": {}}),
+        "none that",
+    ),
+    ("sqlite", checks.restricted_containers, lambda all_: pods(all_)["securityContext"].update(runAsUser=0), "as root"),
+    ("sqlite", checks.restricted_pods, lambda all_: pods(all_).pop("automountServiceAccountToken"), "token"),
+    ("sqlite", checks.stopping, lambda all_: pods(all_).update(terminationGracePeriodSeconds=20), "20 s"),
+    ("web", checks.resources, lambda all_: container(all_).pop("resources"), "resources"),
+    ("sqlite", checks.labelled, lambda all_: only(all_, "Service")["metadata"].pop("labels"), "no app.kubernetes.io"),
+    ("web", checks.sidecars, lambda all_: container(all_).pop("restartPolicy"), "no sidecar"),
+    ("web", checks.sidecars, lambda all_: container(all_).update(readinessProbe={}), "holds up"),
+]
+
+
+@pytest.mark.parametrize(("overlay_name", "check", "fault", "said"), FAULTS)
+def test_a_fault_is_seen(
+    rendered: dict[str, list[Manifest]],
+    overlay_name: str,
+    check: checks.Check,
+    fault: Callable[[list[Manifest]], Any],
+    said: str,
+) -> None:
+    manifests = deepcopy(rendered[overlay_name])
+    fault(manifests)
+    assert any(said in problem for problem in check(manifests)), list(check(manifests))
+
+
+def test_every_check_is_shown_to_see_a_fault() -> None:
+    assert {check for _, check, _, _ in FAULTS} == set(checks.CHECKS)
+
+
+def test_the_original_s_second_port_leads_to_the_one_port(rendered: dict[str, list[Manifest]]) -> None:
+    services = {one["metadata"]["name"]: one for one in rendered["sqlite-original-names"] if one["kind"] == "Service"}
+    assert services.keys() == {"kharvest", "kharvest-server"}
+    ports = services["kharvest"]["spec"]["ports"]
+    assert [(port["port"], port["targetPort"]) for port in ports] == [(50051, "grpc"), (50052, "grpc")]
+
+
+def test_postgresql_keeps_two_of_three_servers_through_a_drain(rendered: dict[str, list[Manifest]]) -> None:
+    assert only(rendered["postgresql"], "Deployment")["spec"]["replicas"] == 3
+    assert only(rendered["postgresql"], "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+
+
+def test_sqlite_never_has_two_servers(rendered: dict[str, list[Manifest]]) -> None:
+    spec = only(rendered["sqlite"], "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+@pytest.mark.parametrize("name", ["web", "report"])
+def test_the_real_client_takes_the_configuration_and_watches_what_the_application_writes(
+    rendered: dict[str, list[Manifest]], name: str, tmp_path: Path
+) -> None:
+    manifests = rendered[name]
+    (workload,) = workloads(manifests)
+    file = tmp_path / "client.yaml"
+    file.write_text(only(manifests, "ConfigMap")["data"]["client.yaml"])
+    command = [sys.executable, "-m", "kharvest", "client", "--check-config", "--config", str(file)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "POD_NAME": "web-1"}, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "kharvest-server.kharvest.svc:50051" in done.stdout
+    watched = {rule["directory"] for rule in yaml.safe_load(file.read_text())["files"]}
+    client, application = containers(workload)
+    read = {mount["mountPath"]: mount for mount in client["volumeMounts"]}
+    written = {mount["mountPath"]: mount for mount in application["volumeMounts"]}
+    for path in watched:
+        assert path in done.stdout
+        assert read[path]["name"] == written[path]["name"]
+        assert read[path]["readOnly"]
+
+
+def test_the_sidecar_comes_to_what_is_labelled_and_to_nothing_else(tmp_path: Path) -> None:
+    bare = {"containers": [{"name": "app", "image": "app"}]}
+    for kind, version in (("Deployment", "apps/v1"), ("StatefulSet", "apps/v1"), ("Job", "batch/v1")):
+        for labels in ({"kharvest-client": "true"}, {}):
+            name = f"{kind.lower()}-{'with' if labels else 'without'}"
+            manifest = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "labels": labels}}
+            (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump({**manifest, "spec": {"template": {"spec": bare}}}))
+    kustomization = {
+        "resources": sorted(path.name for path in tmp_path.glob("*.yaml")),
+        "components": [os.path.relpath(DEPLOY / "client/sidecar", tmp_path.resolve())],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    with_client = {workload["metadata"]["name"] for workload, _ in ours(render(tmp_path))}
+    assert with_client == {"deployment-with", "statefulset-with", "job-with"}
