@@ -39,6 +39,7 @@ class SqlContents:
         cut = bodies.cut(chunks)
         batch = list(islice(cut, _CHUNKS_AT_ONCE))
         if len(batch) < _CHUNKS_AT_ONCE:
+            self._require_room(batch)
             self._contents_database.write(
                 lambda session: _publish(session, content, _append(session, None, batch), last=True)
             )
@@ -49,6 +50,7 @@ class SqlContents:
                 body_id = self._append(body_id, batch)
                 batch = list(islice(cut, _CHUNKS_AT_ONCE))
             last = batch
+            self._require_room(last)
             published = self._contents_database.write(
                 lambda session: _publish(session, content, _append(session, body_id, last), last=False)
             )
@@ -59,8 +61,12 @@ class SqlContents:
             self._remove(body_id)  # somebody else's put was faster
 
     def _append(self, body_id: int | None, batch: list[bodies.Chunk]) -> int:
+        self._require_room(batch)
         # Lost in a power cut, these chunks were never part of anything: the publishing transaction makes all durable.
         return self._contents_database.write(lambda session: _append(session, body_id, batch), durable=False)
+
+    def _require_room(self, batch: list[bodies.Chunk]) -> None:
+        self._contents_database.require_room(sum(len(data) for _start, data in batch))
 
     def _abandon(self, body_id: int | None) -> None:
         if body_id is not None:

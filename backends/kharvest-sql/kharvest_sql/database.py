@@ -94,5 +94,12 @@ class Database(Protocol):
         survives a killed process, but may be lost in a power cut until the next durable transaction.
         """
 
+    def require_room(self, wanted: int) -> None:
+        """See that so many bytes of contents fit, and leave room for references.
+
+        Raises:
+            StoreFull: they do not. A database that keeps watch over its own disk raises it when it writes.
+        """
+
     def close(self) -> None:
         """Close all connections."""

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 
-from kharvest.spi import InvalidStoreURL, StoreUnavailable
+from kharvest.spi import InvalidStoreURL, StoreFull, StoreUnavailable
 from kharvest_sql import versions
 from kharvest_sql.address import Address
 from kharvest_sql.database import Session
 from kharvest_sql.dialects import Sqlite
 from kharvest_sql.failures import told
 from kharvest_sql.groups import Groups, Job
+from kharvest_sql.room import require_room
 
 T = TypeVar("T")
 
@@ -152,6 +153,28 @@ class SqliteFile:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             connection.exec_driver_sql("UPDATE kharvest_store SET forgets = forgets")
             connection.exec_driver_sql("ROLLBACK")
+
+    def require_room(self, wanted: int) -> None:
+        """See `Database.require_room`."""
+        try:
+            self._require_room(wanted)
+        except StoreFull:
+            # The log holds pages twice until they are moved into the file, and keeps its size after that.
+            with told(), self._engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._require_room(wanted)
+
+    def _require_room(self, wanted: int) -> None:
+        path = Path(str(self._engine.url.database))
+        log = Path(f"{path}-wal")
+        with told(), self._engine.connect() as connection:
+            free_pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        require_room(
+            path,
+            wanted,
+            log_bytes=log.stat().st_size if log.exists() else 0,
+            free_bytes=free_pages * self._layout.page_bytes,
+        )
 
     def close(self) -> None:
         """Close all connections. The last of all processes to close moves the log into the file."""
