@@ -136,14 +136,17 @@ def _watch(client: Client, health: str | None) -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    with Health(client, health) if health else nullcontext():
-        client.start()
-        stopping.wait()
-        # A second signal ends it at once, as signals do.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if not client.close():
-            print("kharvest client: the time was up before everything was acknowledged", file=sys.stderr)
+    client.start()
+    try:
+        with Health(client, health) if health else nullcontext():
+            stopping.wait()
+            # A second signal ends it at once, as signals do.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if not client.close():
+                print("kharvest client: the time was up before everything was acknowledged", file=sys.stderr)
+    finally:
+        client.close(0)  # where the health address cannot be had
     return Exit.OK
 
 

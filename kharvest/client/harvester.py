@@ -71,7 +71,7 @@ class Harvester:
         self._next_reload: float | None = None
         self._misconfigured = ""
         self._faults = 0
-        self._waiters: list[tuple[set[Track], threading.Event]] = []
+        self._waiters: list[tuple[list[Track], threading.Event]] = []
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="kharvest-harvester", daemon=True)
 
@@ -110,7 +110,7 @@ class Harvester:
         """Look at every path now. The event is set when all that is then seen is acknowledged or refused."""
         self._watchlist.look_at_all()
         done = threading.Event()
-        self._waiters.append((set(self._watchlist.tracks.values()), done))
+        self._waiters.append((list(self._watchlist.tracks.values()), done))
         return done
 
     def stop_watching(self, seconds: float) -> None:
@@ -242,7 +242,8 @@ class Harvester:
     def _tell_waiters(self) -> None:
         for waiter in list(self._waiters):
             remaining, done = waiter
-            remaining -= {track for track in remaining if track.is_resolved or track.dropped}
+            while remaining and (remaining[-1].is_resolved or remaining[-1].dropped):
+                remaining.pop()  # looking at one in vain, and not at all, each turn
             if not remaining:
                 self._waiters.remove(waiter)
                 done.set()
