@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import kharvest_conformance
 from kharvest_conformance.samples import Sample, removed
 from kharvest_conformance.suite import SUITE_TESTS
 from kharvest_zoo.filed import FiledStore
@@ -214,3 +216,18 @@ def test_worker_processes_load_neither_pytest_nor_hypothesis(tmp_path: Path) -> 
     program += "print([m for m in sys.modules if m in ('hypothesis', 'pytest')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "[]\n"
+
+
+def test_the_suite_knows_the_registry_in_one_module_and_no_store_at_all() -> None:
+    package = Path(kharvest_conformance.__file__).parent
+    imports = {
+        path.relative_to(package).as_posix(): set(
+            re.findall(r"^\s*(?:from|import) (kharvest[\w.]*)", text, re.MULTILINE)
+        )
+        for path in package.rglob("*.py")
+        if (text := path.read_text())
+    }
+    assert {name for name, found in imports.items() if any("registry" in one for one in found)} == {"registered.py"}
+    tops = {one.partition(".")[0] for found in imports.values() for one in found}
+    assert tops == {"kharvest", "kharvest_conformance"}
+    assert imports["model.py"] == {"kharvest.spi"}
