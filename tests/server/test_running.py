@@ -75,7 +75,7 @@ def test_a_store_that_is_away_acknowledges_nothing_and_serves_again_when_it_is_b
     sqlite_url: str, tmp_path: Path
 ) -> None:
     """Somebody else's write lock on the file is an outage that ends."""
-    with ServerThread(f"{sqlite_url}?timeout=0.2") as server, Pod(server.address) as pod:
+    with ServerThread(f"{sqlite_url}?timeout=1") as server, Pod(server.address) as pod:
         pod.harvest_files({"/etc/a": b"a"})
         with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")

@@ -18,15 +18,12 @@ from kharvest_sql.database import Session
 from kharvest_sql.dialects import Sqlite
 from kharvest_sql.failures import told
 from kharvest_sql.groups import Groups, Job
-from kharvest_sql.room import require_room
+from kharvest_sql.room import most_log_bytes, require_room
 
 T = TypeVar("T")
 
 _BUSY_SECONDS = 10.0
 """How long to wait for another process's transaction: some hundred of ours."""
-_WAL_BYTES = 64 * 2**20
-"""How large the write-ahead log may grow before its pages are moved into the file: a page changed ten times until
-then is moved once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +50,9 @@ class SqliteFile:
     a commit in the log counts only if all before it are whole.
     """
 
-    def __init__(self, engine: Engine, layout: Layout) -> None:
+    def __init__(self, engine: Engine, path: Path, layout: Layout) -> None:
         self._engine = engine
+        self._path = path
         self._layout = layout
         self._dialect = Sqlite()
         self._groups = Groups(self._transaction)
@@ -148,8 +146,9 @@ class SqliteFile:
         with told():
             connection = self._connection()
             connection.exec_driver_sql(f"PRAGMA cache_size = -{self._layout.cache_kib}")
+            log_bytes = most_log_bytes(self._path.parent)
             page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {_WAL_BYTES // page_bytes}")
+            connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {max(1, log_bytes // page_bytes)}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             connection.exec_driver_sql("UPDATE kharvest_store SET forgets = forgets")
             connection.exec_driver_sql("ROLLBACK")
@@ -165,12 +164,11 @@ class SqliteFile:
             self._require_room(wanted)
 
     def _require_room(self, wanted: int) -> None:
-        path = Path(str(self._engine.url.database))
-        log = Path(f"{path}-wal")
+        log = Path(f"{self._path}-wal")
         with told(), self._engine.connect() as connection:
             free_pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
         require_room(
-            path,
+            self._path,
             wanted,
             log_bytes=log.stat().st_size if log.exists() else 0,
             free_bytes=free_pages * self._layout.page_bytes,
@@ -197,7 +195,7 @@ def open_file(where: Address, path: Path, layout: Layout) -> SqliteFile:
         **where.pool,
     )
     event.listen(engine, "connect", _set_up)
-    return SqliteFile(engine, layout)
+    return SqliteFile(engine, path, layout)
 
 
 def _check_place(path: Path) -> None:
