@@ -72,6 +72,10 @@ class Inotify:
         self._watches[directory] = watch
         return True
 
+    def device(self, directory: str) -> int:
+        """The device that a watched directory is on."""
+        return self._watches[directory].identity[0]
+
     def unwatch(self, directory: str) -> None:
         """Watch the directory no longer."""
         watch = self._watches.pop(directory, None)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kharvest.client.inbox import Inbox
+from kharvest.client.mounts import Mounts
 from kharvest.client.places import Place, Tracer
 
 if TYPE_CHECKING:
@@ -42,8 +43,9 @@ class Lookout(Generic[S]):
     The harvesting thread owns it. What cannot be watched is polled: somebody has to ask for `polled` now and then.
     """
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, mounts: Mounts | None = None) -> None:
         self._inbox = inbox
+        self._mounts = Mounts() if mounts is None else mounts
         self._inotify: Inotify | None = None
         self._shortage = OSError()
         self._index: dict[str, dict[str, tuple[S, ...]]] = {}  # directory, name ("" for every name): subjects
@@ -145,7 +147,12 @@ class Lookout(Generic[S]):
                 logger.log(level, "%r cannot be watched (%s); it is polled", directory, reason)
                 self._polled[directory] = reason
             return False
-        if self._polled.pop(directory, None) is not None:
+        remote = self._mounts.remote_type(self._inotify.device(directory))
+        if remote is not None:  # events come of what is changed here, but not of what others change
+            if directory not in self._polled:
+                logger.info("%r is on %s, which others may change without an event; it is polled", directory, remote)
+            self._polled[directory] = remote
+        elif self._polled.pop(directory, None) is not None:
             logger.info("%r can be watched again", directory)
         return is_new
 
