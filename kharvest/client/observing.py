@@ -47,7 +47,8 @@ class Observer:
 
     def touch(self, track: Track, *, written: bool = False, at_once: bool = False) -> None:
         """Look at the track's file after the quiet period, or `at_once`, because something may have changed."""
-        track.suspect = track.suspect or written
+        # What happens while it is read, or before that is known here, may have come too late for the reader.
+        track.suspect = track.suspect or written or (track.reading and not at_once)
         if track.settling_since is None:
             now = time.monotonic()
             track.settling_since = now
