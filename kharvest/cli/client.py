@@ -37,6 +37,9 @@ _TIMES = {
 }
 
 
+_GIVEN_UP = {"UNAVAILABLE": Exit.UNAVAILABLE, "UNAUTHENTICATED": Exit.REFUSED, "PERMISSION_DENIED": Exit.REFUSED}
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.epilog = (
@@ -188,18 +191,19 @@ def _write(summary: Summary, output: str) -> None:
     }
     if output == "json":
         print(json.dumps({**numbers, "failures": [asdict(failure) for failure in summary.failures]}))
-        return
-    for name, number in numbers.items():
-        print(f"{name.replace('_', ' '):<15} {number}")
-    for failure in summary.failures:
-        print(f"{failure.path}: {failure.message} ({failure.reason})", file=sys.stderr)
-    if summary.unavailable is not None:
-        print(f"kharvest client: gave up waiting for the server: {summary.unavailable}", file=sys.stderr)
+    else:
+        for name, number in numbers.items():
+            print(f"{name.replace('_', ' '):<15} {number}")
+        for failure in summary.failures:
+            print(f"{failure.path}: {failure.message} ({failure.reason})", file=sys.stderr)
+    if summary.given_up is not None:
+        reason, message = summary.given_up.reason, summary.given_up.message
+        print(f"kharvest client: gave up waiting for the server: {message} ({reason})", file=sys.stderr)
 
 
 def _exit(summary: Summary) -> Exit:
-    if summary.unavailable is not None:
-        return Exit.UNAVAILABLE
+    if summary.given_up is not None:
+        return _GIVEN_UP.get(summary.given_up.reason, Exit.FAILURE)
     if not summary.failures:
         return Exit.OK
     return Exit.PARTIAL if summary.acknowledged else Exit.FAILURE

@@ -8,7 +8,7 @@ from kharvest.client.client import Client
 from kharvest.client.config import ClientConfig
 from kharvest.client.errors import ClientError, ConfigurationError, ForkedError
 from kharvest.client.health import Health
-from kharvest.client.once import Summary, harvest_once
+from kharvest.client.once import GivenUp, Summary, harvest_once
 from kharvest.client.rules import Rule, directory_rule, glob_rule, path_rule
 from kharvest.client.settings import Settings
 from kharvest.client.source import ConfigSource
@@ -21,6 +21,7 @@ __all__ = [
     "ConfigSource",
     "ConfigurationError",
     "ForkedError",
+    "GivenUp",
     "Health",
     "Problem",
     "Rule",

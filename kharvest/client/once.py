@@ -14,6 +14,14 @@ _LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
+class GivenUp:
+    """Why a server is not waited for: a reason for programs, and words for people."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What came of harvesting once.
 
@@ -24,7 +32,8 @@ class Summary:
         uploaded_bytes: and their bytes.
         refused: files that the server refused.
         failures: the files that are not acknowledged, and why.
-        unavailable: why the server could not be waited for any longer; None if that did not happen.
+        given_up: why the server was not waited for any longer; None if that did not happen. Its `reason` is UNAVAILABLE
+            where it did nothing for us in time, else what it refuses us for.
     """
 
     announced: int
@@ -33,7 +42,7 @@ class Summary:
     uploaded_bytes: int
     refused: int
     failures: tuple[Problem, ...]
-    unavailable: str | None
+    given_up: GivenUp | None
 
 
 def harvest_once(config: ClientConfig, timeout: float) -> Summary:
@@ -45,7 +54,7 @@ def harvest_once(config: ClientConfig, timeout: float) -> Summary:
     harvester = Harvester(config, watching=False)
     harvester.start()
     try:
-        unavailable = _wait(harvester, timeout)
+        given_up = _wait(harvester, timeout)
         status = harvester.ask(harvester.status)
     finally:
         harvester.stop()
@@ -56,19 +65,19 @@ def harvest_once(config: ClientConfig, timeout: float) -> Summary:
         uploaded_bytes=status.uploaded_bytes,
         refused=status.refused,
         failures=status.problems,
-        unavailable=unavailable,
+        given_up=given_up,
     )
 
 
-def _wait(harvester: Harvester, timeout: float) -> str | None:
+def _wait(harvester: Harvester, timeout: float) -> GivenUp | None:
     """Wait until all is done, as far as it can be. Why the server cannot be waited for any longer, or None."""
     done = harvester.ask(harvester.look_around)
     link = harvester.link
     while not done.wait(_LOOK_SECONDS):
         failure = link.failure
         if failure is not None and failure.trouble is Trouble.REFUSED:
-            return f"{failure.message} ({failure.reason})"
+            return GivenUp(failure.reason, failure.message)
         if time.monotonic() - link.heard_at > timeout:
             said = f": {failure.message} ({failure.reason})" if failure is not None else ""
-            return f"no progress for {timeout:g} s{said}"
+            return GivenUp("UNAVAILABLE", f"no progress for {timeout:g} s{said}")
     return None

@@ -15,6 +15,7 @@ import pytest
 from client.scripted import LIMITS, Context, ScriptedServer, acknowledge, ask_for_all, receive, refuse
 from client.watched import config, until
 from kharvest.client import Client, harvest_once
+from kharvest.client.once import GivenUp
 from kharvest.wire import v2_pb2 as v2
 
 
@@ -256,7 +257,7 @@ def test_a_server_that_does_not_speak_the_protocol_is_not_waited_for(file: Path)
 
     with ScriptedServer(announce) as server:
         summary = harvest_once(config(server.address, [file]), timeout=30)
-    assert summary.unavailable == "this pod may not speak (PERMISSION_DENIED)"
+    assert summary.given_up == GivenUp("PERMISSION_DENIED", "this pod may not speak")
     assert summary.acknowledged == 0
 
 

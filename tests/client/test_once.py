@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from harness import Pod, ServerThread
 
+from client.scripted import Context, ScriptedServer, refuse
 from client.watched import config, md5
 from kharvest.client import harvest_once
+from kharvest.wire import v2_pb2 as v2
 
 PATIENCE_SECONDS = 60
 
@@ -104,9 +107,22 @@ def test_a_server_that_is_away_is_waited_for_no_longer_than_told(tmp_path: Path)
     code, told, stderr = once("127.0.0.1:1", "--timeout", "1", tmp_path / "file")
     assert code == 6
     assert told["acknowledged"] == 0
+    assert "gave up waiting for the server: no progress for 1 s" in stderr
     assert "127.0.0.1:1" in stderr
     assert "Connection refused" in stderr
     assert time.monotonic() - started < 10
+
+
+def test_a_server_that_refuses_who_we_are_is_told_apart_from_one_that_is_away(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def announce(request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:  # noqa: ARG001
+        refuse(context, grpc.StatusCode.UNAUTHENTICATED, message="who are you?")
+
+    with ScriptedServer(announce) as server:
+        code, _told, stderr = once(server.address, tmp_path / "file")
+    assert code == 5
+    assert "who are you? (UNAUTHENTICATED)" in stderr
 
 
 def test_a_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
