@@ -1,0 +1,56 @@
+"""What the how-tos say of deploy/ is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.manifests import DEPLOY, ROOT, ours, render
+
+PAGES = [
+    ROOT / "docs" / page
+    for page in (
+        "how-to/deploy-the-server.md",
+        "how-to/sidecar.md",
+        "how-to/job.md",
+        "explanation/daemonset.md",
+    )
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_files_that_a_page_names_are_here(page: Path) -> None:
+    for name in re.findall(r"\b((?:deploy|tests|benchmarks)/[\w./-]*\w)", page.read_text()):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_the_yaml_of_a_page_is_yaml(page: Path) -> None:
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        assert yaml.safe_load(block)
+
+
+def test_the_example_of_the_sidecar_s_page_is_the_one_in_the_tree() -> None:
+    text = (ROOT / "docs/how-to/sidecar.md").read_text()
+    for file in ("watched.yaml", "client.yaml"):
+        (block,) = re.findall(rf"^```yaml\n# {file}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        assert yaml.safe_load(block) == yaml.safe_load((DEPLOY / "examples/web" / file).read_text())
+
+
+@pytest.mark.parametrize(
+    ("page", "overlay"),
+    [
+        ("deploy-the-server", "server/sqlite"),
+        ("deploy-the-server", "examples/sqlite-original-names"),
+        ("sidecar", "examples/web"),
+    ],
+)
+def test_the_pages_tell_the_memory_that_the_manifests_ask_for(page: str, overlay: str) -> None:
+    text = (ROOT / f"docs/how-to/{page}.md").read_text()
+    ((_, container),) = ours(render(DEPLOY / overlay))
+    for kind in ("requests", "limits"):
+        number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", container["resources"][kind]["memory"]).groups()  # type: ignore[union-attr]
+        assert f"{number} {unit}B" in text
