@@ -192,9 +192,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--folder", type=Path, help="where to put the stores (default: a temporary folder)")
-    parser.add_argument("only", nargs="*", choices=("references", "uploads", "memory"), help="default: all")
-    arguments = parser.parse_args()
     parts = {"references": references, "uploads": uploads, "memory": memory}
+    parser.add_argument("--only", choices=parts, action="append", default=[], help="default: all")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         for name, part in parts.items():
             if not arguments.only or name in arguments.only:

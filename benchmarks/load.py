@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ async def _announce(server: str, load: Load, round_: int) -> float:
     async def pod(channel: grpc.aio.Channel, mine: Sequence[bytes]) -> None:
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/kharvest.v2.Harvest/Announce")
         for number in range(load.calls):
-            reply = await call(mine[number % 2])
+            reply = await _patiently(call, mine[number % 2])
             if reply != expected:
                 raise AssertionError(f"not all acknowledged: {v2.AnnounceReply.FromString(reply)}")
 
@@ -88,6 +89,18 @@ async def _announce(server: str, load: Load, round_: int) -> float:
     for channel in channels:
         await channel.close()
     return load.references / seconds
+
+
+async def _patiently(call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], request: bytes) -> bytes:
+    """Call, and when the server has too much to do, come back when it says, as clients do."""
+    while True:
+        try:
+            return await call(request)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise
+            pushback = dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", "1000")
+            await asyncio.sleep(int(pushback) / 1000 * random.uniform(0.75, 1.25))
 
 
 def _requests(load: Load, name: str) -> list[bytes]:

@@ -41,7 +41,7 @@ class ServerConfig:
     max_uploads: int = _setting(16, "contents written to the store at once; each takes a thread and about 4 MiB")
     max_held: int = _setting(5000, "announcements held while other pods upload; more are answered PENDING at once")
     max_queued_references: int = _setting(
-        50_000, "references that wait for their commit; when there are more, callers wait, then are refused"
+        50_000, "references that wait for their commit; callers with as many again wait for room, then are refused"
     )
     max_commit_references: int = _setting(5000, "references in one commit")
     max_known: int = _setting(50_000, "signatures remembered as known, about 400 bytes each")
@@ -55,7 +55,7 @@ class ServerConfig:
     hold_seconds: float = _setting(20.0, "how long an announcement is held at most while other pods upload")
     lease_seconds: float = _setting(15.0, "how long a claim in the store lasts when the server that made it is gone")
     poll_seconds: float = _setting(0.5, "how often to look for a content that another server has claimed")
-    busy_seconds: float = _setting(5.0, "how long a caller waits for room in the queue before it is refused")
+    busy_seconds: float = _setting(15.0, "how long a caller waits for room in the queue before it is refused")
     grace_seconds: float = _setting(10.0, "how long running calls may take to finish after SIGTERM")
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Ledger:
     """Takes announcements from any number of calls, and settles them in groups on one worker thread.
 
     Used on one event loop, which owns the queue. The queue is bounded by the number of references in it: when it is
-    full, callers wait for room, and are refused when none comes.
+    full, callers with as many references again wait for room; when none comes, or more callers do, they are refused.
     """
 
     def __init__(self, settler: Settler, executor: Executor, config: ServerConfig) -> None:
@@ -34,6 +34,7 @@ class Ledger:
         self._config = config
         self._queue: deque[_Waiting] = deque()
         self._queued_references = 0
+        self._outside_references = 0
         self._filled = asyncio.Event()
         self._drained = asyncio.Condition()
         self._committing: asyncio.Task[None] | None = None
@@ -75,12 +76,17 @@ class Ledger:
 
         if is_there():
             return
+        what = f"{self._queued_references} references wait for the store"
+        if self._outside_references + files > self._config.max_queued_references:
+            raise Overloaded(what, OVERLOADED_RETRY_SECONDS)
+        self._outside_references += files
         try:
             async with asyncio.timeout(self._config.busy_seconds), self._drained:
                 await self._drained.wait_for(is_there)
         except TimeoutError:
-            what = f"{self._queued_references} references wait for the store"
             raise Overloaded(what, OVERLOADED_RETRY_SECONDS) from None
+        finally:
+            self._outside_references -= files
 
     async def _commit(self) -> None:
         loop = asyncio.get_running_loop()
