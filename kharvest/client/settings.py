@@ -114,8 +114,13 @@ class Settings:
         if self._file is None:
             return {}, {}
         if self._file.suffix in _YAML:
-            from kharvest.client.yamlfile import read_yaml  # noqa: PLC0415  # nobody else shall pay for it
-
+            try:
+                from kharvest.client.yamlfile import read_yaml  # noqa: PLC0415  # nobody else shall pay for it
+            except ModuleNotFoundError as error:
+                if error.name != "yaml":
+                    raise
+                remedy = "pip install PyYAML, or list the paths in a file that is not named .yaml"
+                raise ConfigurationError(str(self._file), "reading YAML needs PyYAML", remedy) from error
             return read_yaml(self._file)
         return {"paths": self._listed(self._file)}, {}
 

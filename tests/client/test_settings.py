@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,17 @@ def test_the_original_format_is_a_path_per_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load(tmp_path, k_conf="/a\nb\n")
     assert str(raised.value) == f"{tmp_path}/k.conf:2: 'b' is no full path; give it from the root"
+
+
+def test_without_pyyaml_it_is_said_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "k.yaml").write_text("pod: a")
+    program = (
+        "import sys; sys.modules['yaml'] = None\n"  # as if it were not installed
+        "from kharvest.client import Settings\n"
+        f"Settings({{}}, config_file='{tmp_path}/k.yaml', environment={{}}).load()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert "k.yaml: reading YAML needs PyYAML; pip install PyYAML" in done.stderr
 
 
 def test_a_damaged_file_of_the_downward_api_is_named(tmp_path: Path) -> None:
