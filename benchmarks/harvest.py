@@ -23,6 +23,7 @@ from pathlib import Path
 import grpc
 from load import Load, announce, chunks, upload_all
 
+from kharvest.server.config import CLIENT_UPLOADS
 from kharvest.wire import v2_pb2 as v2
 from kharvest.wire.v2_pb2_grpc import HarvestStub
 
@@ -102,7 +103,7 @@ def uploads(folder: Path, *, quick: bool) -> None:
 
 
 def upload(address: str, size: int, count: int) -> float:
-    """Seconds to announce and upload so many contents, four at a time as a client does."""
+    """Seconds to announce and upload so many contents, as many at a time as a client would."""
     contents = {}
     for number in range(count):
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
@@ -128,7 +129,7 @@ def upload(address: str, size: int, count: int) -> float:
             part = numbered[start : start + 500]
             stub.Announce(v2.AnnounceRequest(pod=pod, files=[file for _, file in part]))
             for number, file in part:
-                if len(under_way) == 4:
+                if len(under_way) == CLIENT_UPLOADS:
                     under_way.pop(0).result()
                 under_way.append(stub.Upload.future(requests(number, file)))
         for call in under_way:

@@ -69,7 +69,7 @@ class ServerConfig:
 
 MAX_CHUNK_BYTES = 1024 * 1024
 """The largest chunk of an upload or download: a chunk's own costs vanish, and several may be held."""
-CLIENT_UPLOADS = 4
-"""Uploads that one client should have under way at once."""
+CLIENT_UPLOADS = 8
+"""Uploads that one client should have under way at once: small ones share the store's commits."""
 PAGE = 1000
 """Items on a page for which the caller named no limit."""

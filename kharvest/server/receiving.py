@@ -80,9 +80,12 @@ class Receiver:
         (file,) = announcement.files
         if file.content is None:
             raise AssertionError("an upload has a content")  # the servicer saw to it
-        if await self._is_settled(announcement):
-            return True
-        election = self._elections.begin(announcement.pod, file.signature)
+        try:
+            election = self._elections.begin(announcement.pod, file.signature)
+        except NotAsked:
+            if await self._is_settled(announcement):
+                return True
+            raise
         result = "failed"
         try:
             if file.content.size > self._config.max_content_bytes:
@@ -115,16 +118,18 @@ class Receiver:
         loop = asyncio.get_running_loop()
         async with self._slots:
             source = _Source(loop, chunks, election, self._elections, file.signature, self._config.stall_seconds)
-            putting = loop.run_in_executor(self._executor, self._store.put, content, source)
             try:
+                # What is small is received first: threads that wait for each other cost more than the bytes.
+                whole = await source.gather(content.size) if content.size <= MAX_CHUNK_BYTES else source
+                putting = loop.run_in_executor(self._executor, self._store.put, content, whole)
+                putting.add_done_callback(_look_at)
                 await asyncio.wait([putting])
-            finally:
-                source.abandon()  # a client that is gone ends the thread with its next chunk
-                self._metrics.received(source.received)
-            try:
                 await putting
             except _Superseded:
                 return False
+            finally:
+                source.abandon()  # a client that is gone ends the thread with its next chunk
+                self._metrics.received(source.received)
         return True
 
     def _put_whole(self, signature: Signature, data: bytes) -> Content:
@@ -134,6 +139,12 @@ class Receiver:
             raise ContentMismatch(replace(content, md5=signature.md5), "md5", md5.hex())
         self._store.put(content, _pieces(data))
         return content
+
+
+def _look_at(putting: asyncio.Future[None]) -> None:
+    """See its error, if any: when the client is gone nobody awaits it, and asyncio would complain."""
+    if not putting.cancelled():
+        putting.exception()
 
 
 def _pieces(data: bytes) -> Iterable[bytes]:
@@ -177,6 +188,13 @@ class _Source:
                 return
             self._next = self._ask()
             yield chunk
+
+    async def gather(self, size: int) -> list[bytes]:
+        """All chunks, on the loop; when they are more than `size` bytes, enough of them to show it."""
+        chunks = []
+        while self.received <= size and (chunk := await self._read()) is not None:
+            chunks.append(chunk)
+        return chunks
 
     def abandon(self) -> None:
         """End the iteration with an error; called on the loop."""
