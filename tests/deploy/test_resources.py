@@ -30,6 +30,7 @@ MIB = 2**20
 PATIENCE_SECONDS = 60.0
 # The fleet of docs' figures: pods that announce together, and contents that are uploaded together.
 PODS, FILES, UPLOADS, UPLOAD_BYTES = 500, 20, 16, 16 * MIB
+OLD_STORES, OLD_BYTES = 4, 64 * MIB
 WATCHED = 100
 
 
@@ -41,9 +42,8 @@ def asked(overlay: str) -> Manifest:
 
 
 def in_bytes(quantity: str) -> int:
-    """A quantity of memory; the manifests have Mi."""
-    assert quantity.endswith("Mi")
-    return int(quantity[:-2]) * MIB
+    """A quantity of memory; the manifests have Mi and Gi."""
+    return int(quantity[:-2]) * {"Mi": MIB, "Gi": 1024 * MIB}[quantity[-2:]]
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -73,7 +73,7 @@ def fleet(server: ServerProcess) -> None:
 
 
 @pytest.mark.slow
-def test_the_server_s_memory_is_asked_for_and_its_peak_is_allowed(tmp_path: Path) -> None:
+def test_the_server_asks_for_the_memory_that_a_fleet_takes(tmp_path: Path) -> None:
     resources = asked("server/sqlite")
     with ServerProcess(f"sqlite:///{tmp_path}/store.db") as server:
         idle = server.resident_bytes()
@@ -82,16 +82,27 @@ def test_the_server_s_memory_is_asked_for_and_its_peak_is_allowed(tmp_path: Path
         logger.info(
             "server: idle %d MiB, after the fleet %d MiB, peak %d MiB", *(n // MIB for n in (idle, loaded, peak))
         )
-        assert loaded < in_bytes(resources["requests"]["memory"])
-        assert peak < in_bytes(resources["limits"]["memory"])
-        # The original protocol holds a whole file in one message.
-        with LegacyPod(server.address) as old:
-            body = content_of(7, 64 * MIB)
-            old.notify("/var/core", body)
-            old.store("/var/core", body)
+    assert peak < in_bytes(resources["requests"]["memory"])
+    assert 1.5 * peak < in_bytes(resources["limits"]["memory"])
+
+
+@pytest.mark.slow
+def test_the_server_is_allowed_what_files_in_one_message_take(tmp_path: Path) -> None:
+    """The original protocol holds a whole file in one message."""
+    resources = asked("examples/sqlite-original-names")
+    with ServerProcess(f"sqlite:///{tmp_path}/store.db") as server:
+
+        def store(number: int) -> None:
+            body = content_of(number, OLD_BYTES)
+            with LegacyPod(server.address, f"old-{number}") as old:
+                old.notify(f"/var/core-{number}", body)
+                old.store(f"/var/core-{number}", body)
+
+        with ThreadPoolExecutor(OLD_STORES) as stores:
+            list(stores.map(store, range(OLD_STORES)))
         peak = server.resident_bytes(peak=True)
-        logger.info("server: peak with a file of 64 MiB by the original protocol %d MiB", peak // MIB)
-        assert peak < in_bytes(resources["limits"]["memory"])
+        logger.info("server: peak with %d files of 64 MiB by the original protocol %d MiB", OLD_STORES, peak // MIB)
+    assert 1.5 * peak < in_bytes(resources["limits"]["memory"])
 
 
 @contextmanager
@@ -108,7 +119,7 @@ def client(server: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.slow
-def test_the_sidecar_s_memory_is_asked_for_and_its_peak_is_allowed(tmp_path: Path) -> None:
+def test_the_sidecar_asks_for_the_memory_that_it_takes(tmp_path: Path) -> None:
     resources = asked("examples/web")
     (tmp_path / "watched").mkdir()
     for number in range(WATCHED):
