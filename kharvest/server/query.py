@@ -74,7 +74,7 @@ class QueryService(QueryServicer):
                 raise InvalidValue("offset", problem, "ask for less")
             header = v2.ContentHeader(sha256=content.sha256, md5=content.md5, size=content.size)
             yield v2.ContentReply(header=header)
-            chunks = self._store.read(content.sha256, request.offset)
+            chunks = await self._run(self._store.read, content.sha256, request.offset)
             while (chunk := await self._run(next, chunks, None)) is not None:
                 for start in range(0, len(chunk), MAX_CHUNK_BYTES):
                     yield v2.ContentReply(chunk=chunk[start : start + MAX_CHUNK_BYTES])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
+import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,13 +14,15 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from harness import Pod, ServerProcess, ServerThread, announced
+from harness import LegacyPod, Pod, ServerProcess, ServerThread, announced
 from harness.disks import small_disk
 from harness.pods import details_of, reason_of, trailing_of
 
 from kharvest.server import CannotListen
+from kharvest.wire import legacy_pb2 as legacy
 from kharvest.wire import v2_pb2 as v2
 
 
@@ -129,3 +132,25 @@ def test_callers_of_a_full_queue_wait_and_are_then_refused_with_a_time_to_retry(
         reasons = [reason_of(one) for one in refusals if isinstance(one, grpc.RpcError)]
         assert "OVERLOADED" in reasons
         assert pod.answers(*files) == [v2.ACKNOWLEDGED] * 10
+
+
+def test_no_call_on_the_store_runs_on_the_event_loop(store_url: str) -> None:
+    """One slow query on the loop would make everybody wait."""
+    threads: dict[str, set[str]] = {}
+
+    def observe(operation: str, _seconds: float, _error: object) -> None:
+        threads.setdefault(operation, set()).add(threading.current_thread().name)
+
+    server = ServerThread(store_url)
+    server.server.metrics.observe_store = observe  # type: ignore[assignment]
+    with server, Pod(server.address) as pod, LegacyPod(server.address) as old:
+        pod.harvest_files({"/etc/a": b"a", "/etc/big": bytes(3_000_000)})
+        (file,) = pod.files(path="/etc/big")
+        pod.references()
+        pod.content(file.file.sha256)
+        old.store("/etc/b", b"b")
+        old.user.Keys(Empty())
+        old.user.PodReferences(legacy.PodIdentifier(podName="old-1", namespace="shop"))
+    expected = {"put", "read", "present", "record", "known", "newest", "references", "files", "claim", "release"}
+    assert expected <= threads.keys()
+    assert "server" not in set().union(*(threads[operation] for operation in expected))
