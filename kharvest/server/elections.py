@@ -177,9 +177,8 @@ class Elections:
 
     def _end(self, election: Election) -> None:
         del self._running[election.key]
-        if (
-            election.phase is not Phase.ELSEWHERE
-        ):  # CLAIMING too: the claim may have been made without our hearing of it
+        if election.phase is not Phase.ELSEWHERE:
+            # CLAIMING too: the claim may have been made without our hearing of it.
             self._to_release.setdefault(str(election.pod), set()).add(election.key)
             self._busy.set()
         for event in election.waiting:
@@ -194,10 +193,14 @@ class Elections:
             won = await self._extend(keys, str(pod), lease_seconds)
         except BaseException:
             for election in candidates:
-                self._end(election)
+                self.end(election)
             raise
+        asked = set()
         for election in candidates:
+            if not self.is_running(election):  # the content came by another way meanwhile
+                continue
             if election.key in won:
+                asked.add(Signature(election.path, election.key))
                 election.phase = Phase.ASKED
                 election.deadline = loop.time() + ask_seconds
                 election.lease_deadline = loop.time() + lease_seconds
@@ -205,7 +208,7 @@ class Elections:
                 election.phase = Phase.ELSEWHERE
                 election.deadline = loop.time() + self._config.poll_seconds
         self._busy.set()
-        return {Signature(election.path, election.key) for election in candidates if election.key in won}
+        return asked
 
     async def _extend(self, keys: Collection[bytes], holder: str, seconds: float) -> set[bytes]:
         now = self._clock.now_ns()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -13,6 +14,12 @@ from harness import Pod, ServerProcess, ServerThread, announced
 from harness.pods import details_of, reason_of
 from harness.waiting import wait_until_held
 
+from kharvest import spi
+from kharvest.registry import open_store
+from kharvest.server.clock import Clock
+from kharvest.server.config import ServerConfig
+from kharvest.server.elections import Elections
+from kharvest.spi import Signature, StoreUnavailable
 from kharvest.wire import v2_pb2 as v2
 
 CONTENT = b"x" * 300_000
@@ -155,3 +162,34 @@ def test_when_another_server_dies_its_claim_expires(sqlite_url: str) -> None:
         wait_until_held(other, 1)
         dying.kill()
         assert held.result(10) == [v2.UPLOAD]
+
+
+def test_a_claim_that_fails_late_ends_nobody_else_s_election(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a claim is under way the content may come by another way, and be lacking again: a new election begins."""
+    asked, failing = threading.Event(), threading.Event()
+    store = open_store("memory:")
+    claim = store.claim
+
+    def late(keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+        if holder != "shop/first":
+            return claim(keys, holder, now_ns, until_ns)
+        asked.set()
+        failing.wait(20)
+        raise StoreUnavailable("the test took it away")
+
+    monkeypatch.setattr(store, "claim", late)
+
+    async def play() -> None:
+        with ThreadPoolExecutor(2) as executor:
+            elections = Elections(store, executor, Clock(), ServerConfig(store="memory:"))
+            signature = Signature("/a", b"m" * 16)
+            first = asyncio.create_task(elections.elect(spi.Pod("shop", "first"), [signature], 10))
+            await asyncio.to_thread(asked.wait, 20)
+            elections.end_any(signature.md5)
+            assert await elections.elect(spi.Pod("shop", "second"), [signature], 10) == {signature}
+            failing.set()
+            with pytest.raises(StoreUnavailable):
+                await first
+            assert elections.begin(spi.Pod("shop", "second"), signature).pod.name == "second"
+
+    asyncio.run(play())
