@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+_OURS = {Path(__file__).parents[2], Path(sys.prefix), Path(sys.base_prefix)}
+"""Where the program is, and the Python that runs it."""
 
 
 def in_a_pod(
@@ -30,7 +34,12 @@ def in_a_pod(
         script.append(f"mount -t overlay overlay -o lowerdir={shlex.quote(layers)} /{top}")
     # What all comes from is below /tmp: that is hidden last.
     for target, source in sorted(mounts.items(), key=lambda mount: mount[0] == "/tmp"):
-        script.append(f"mount --bind {shlex.quote(str(source))} {shlex.quote(target)}")
+        for ours in _OURS:
+            if ours.is_relative_to(target):  # a checkout below /tmp: what runs is to be seen through the mount
+                place = source / ours.relative_to(target)
+                place.mkdir(parents=True, exist_ok=True)
+                script.append(f"mount --bind {shlex.quote(str(ours))} {shlex.quote(str(place))}")
+        script.append(f"mount --rbind {shlex.quote(str(source))} {shlex.quote(target)}")
     script += [f"mount -o remount,bind,ro {shlex.quote(target)}" for target in read_only]
     drop = ""
     if user is not None:
