@@ -79,7 +79,9 @@ class HarvestService(HarvestServicer):
             if file.content is None:
                 raise InvalidValue("md5", "a removal has no content", "announce it; there is nothing to upload")
             announcement = Announcement(pod, metadata, (file,), self._clock.now_ns())
-            already_stored = await self._receiver.receive(announcement, _chunks(request_iterator))
+            has_all = first.header.HasField("content")
+            chunks = _only(first.header.content) if has_all else _chunks(request_iterator)
+            already_stored = await self._receiver.receive(announcement, chunks)
             return v2.UploadReply(already_stored=already_stored)
 
     def _judge(self, file: v2.File) -> Announced | KharvestError:
@@ -140,11 +142,19 @@ def _refuse_repeated_paths(files: list[Announced | KharvestError]) -> None:
             seen.add(path)
 
 
+async def _only(content: bytes) -> AsyncIterator[bytes]:
+    yield _chunk(content)
+
+
 async def _chunks(requests: AsyncIterator[v2.UploadRequest]) -> AsyncIterator[bytes]:
     async for request in requests:
         if request.WhichOneof("part") != "chunk":
             raise InvalidValue("upload", "something else than a chunk follows the header", "send chunks only")
-        if len(request.chunk) > MAX_CHUNK_BYTES:
-            problem = f"{len(request.chunk)} bytes, at most {MAX_CHUNK_BYTES} are allowed"
-            raise InvalidValue("chunk", problem, "send smaller chunks (see GetLimits)")
-        yield request.chunk
+        yield _chunk(request.chunk)
+
+
+def _chunk(chunk: bytes) -> bytes:
+    if len(chunk) > MAX_CHUNK_BYTES:
+        problem = f"{len(chunk)} bytes, at most {MAX_CHUNK_BYTES} are allowed"
+        raise InvalidValue("chunk", problem, "send smaller chunks (see GetLimits)")
+    return chunk

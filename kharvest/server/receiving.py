@@ -119,12 +119,15 @@ class Receiver:
         async with self._slots:
             source = _Source(loop, chunks, election, self._elections, file.signature, self._config.stall_seconds)
             try:
-                # What is small is received first: threads that wait for each other cost more than the bytes.
-                whole = await source.gather(content.size) if content.size <= MAX_CHUNK_BYTES else source
-                putting = loop.run_in_executor(self._executor, self._store.put, content, whole)
-                putting.add_done_callback(_look_at)
-                await asyncio.wait([putting])
-                await putting
+                if content.size <= MAX_CHUNK_BYTES:
+                    # Received first: threads that wait for each other cost more than so few bytes.
+                    whole = await source.gather(content.size)
+                    await loop.run_in_executor(self._executor, self._store.put, content, whole)
+                else:
+                    putting = loop.run_in_executor(self._executor, self._store.put, content, source)
+                    putting.add_done_callback(_look_at)
+                    await asyncio.wait([putting])
+                    await putting
             except _Superseded:
                 return False
             finally:

@@ -334,6 +334,9 @@ class UploadHeader(google.protobuf.message.Message):
     POD_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     FILE_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    content: builtins.bytes
+    """all of it, where it is no larger than a chunk may be; then no chunks follow"""
     @property
     def pod(self) -> global___Pod: ...
     @property
@@ -346,9 +349,11 @@ class UploadHeader(google.protobuf.message.Message):
         pod: global___Pod | None = ...,
         metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         file: global___File | None = ...,
+        content: builtins.bytes | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["file", b"file", "pod", b"pod"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["file", b"file", "metadata", b"metadata", "pod", b"pod"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "file", b"file", "pod", b"pod"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "file", b"file", "metadata", b"metadata", "pod", b"pod"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_content", b"_content"]) -> typing.Literal["content"] | None: ...
 
 global___UploadHeader = UploadHeader
 

@@ -74,9 +74,9 @@ class HarvestServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Upload(self, request_iterator, context):
-        """Sends one content that an Announce of this pod was asked for: one header, then chunks. When the reply comes, the
-        content and the pod's reference to it are durable. The reply may come before the last chunk: then the content
-        arrived meanwhile from elsewhere.
+        """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
+        a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
+        may come before the last chunk: then the content arrived meanwhile from elsewhere.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

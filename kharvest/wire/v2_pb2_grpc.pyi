@@ -45,9 +45,9 @@ class HarvestStub:
         kharvest.wire.v2_pb2.UploadRequest,
         kharvest.wire.v2_pb2.UploadReply,
     ]
-    """Sends one content that an Announce of this pod was asked for: one header, then chunks. When the reply comes, the
-    content and the pod's reference to it are durable. The reply may come before the last chunk: then the content
-    arrived meanwhile from elsewhere.
+    """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
+    a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
+    may come before the last chunk: then the content arrived meanwhile from elsewhere.
     """
 
 class HarvestAsyncStub:
@@ -73,9 +73,9 @@ class HarvestAsyncStub:
         kharvest.wire.v2_pb2.UploadRequest,
         kharvest.wire.v2_pb2.UploadReply,
     ]
-    """Sends one content that an Announce of this pod was asked for: one header, then chunks. When the reply comes, the
-    content and the pod's reference to it are durable. The reply may come before the last chunk: then the content
-    arrived meanwhile from elsewhere.
+    """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
+    a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
+    may come before the last chunk: then the content arrived meanwhile from elsewhere.
     """
 
 class HarvestServicer(metaclass=abc.ABCMeta):
@@ -107,9 +107,9 @@ class HarvestServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[kharvest.wire.v2_pb2.UploadRequest],
         context: _ServicerContext,
     ) -> typing.Union[kharvest.wire.v2_pb2.UploadReply, collections.abc.Awaitable[kharvest.wire.v2_pb2.UploadReply]]:
-        """Sends one content that an Announce of this pod was asked for: one header, then chunks. When the reply comes, the
-        content and the pod's reference to it are durable. The reply may come before the last chunk: then the content
-        arrived meanwhile from elsewhere.
+        """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
+        a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
+        may come before the last chunk: then the content arrived meanwhile from elsewhere.
         """
 
 def add_HarvestServicer_to_server(servicer: HarvestServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
