@@ -34,6 +34,14 @@ def data_of(store: Store, file: File) -> bytes:
     return b"".join(store.read(file.content.sha256))
 
 
+def has_data(store: Store, file: File) -> bool:
+    """Whether the store's bytes of a file are the file's.
+
+    Not `==` in an assert: where `CI` is set pytest shows a difference whole, and takes minutes to do so for megabytes.
+    """
+    return data_of(store, file) == file.sample.data()
+
+
 def listing(store: Store) -> list[Reference]:
     """All references of a store, oldest first."""
     return walk(store, Query(limit=10_000))

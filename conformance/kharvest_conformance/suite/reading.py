@@ -8,7 +8,7 @@ from kharvest.spi import Store, UnknownContent
 from kharvest_conformance.clauses import clause
 from kharvest_conformance.samples import BLOCK, File, Sample
 from kharvest_conformance.suite.base import Base
-from kharvest_conformance.suite.holding import data_of, harvest, put
+from kharvest_conformance.suite.holding import harvest, has_data, put
 
 THREE = tuple(File(f"/{number}", Sample(100, number)) for number in range(3))
 
@@ -122,7 +122,7 @@ class ReadingTests(Base):
         with pytest.raises(UnknownContent):
             list(store.read(gone.content.sha256))
         for file in kept:
-            assert data_of(store, file) == file.sample.data()
+            assert has_data(store, file)
         store.discard([gone.content.sha256])
 
     @clause("ContentStore.discard", "Remove contents")
@@ -131,4 +131,4 @@ class ReadingTests(Base):
         put(store, file)
         store.discard([file.content.sha256])
         put(store, file)
-        assert data_of(store, file) == file.sample.data()
+        assert has_data(store, file)
