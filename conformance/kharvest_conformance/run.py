@@ -70,7 +70,7 @@ def run_suite(
         "--kharvest-deviations": deviations,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
-    isolated = ["-c", os.devnull, "--rootdir", str(Path(__file__).parent), "-p", "no:cacheprovider"]
+    isolated = ["-c", os.devnull, "--rootdir", str(Path(__file__).parent), "-p", "no:cacheprovider", "--noconftest"]
     isolated += ["--disable-plugin-autoload", "-p", "kharvest_conformance.plugin", "-W", "error"]
     isolated += ["-o", f"faulthandler_timeout={HANG_SECONDS}", "-q", "-rN", "--no-header"]
     collector = _Collector()

@@ -53,6 +53,7 @@ def zoo_backend(tmp_path: Path) -> dict[str, str]:
 def kharvest(tmp_path: Path, zoo_backend: dict[str, str]) -> Run:
     """The command line, in a folder whose pytest is configured to be of no use to us."""
     (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = nothing.py\naddopts = --no-such-option\n")
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('not for the suite')\n")
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -1,59 +1,24 @@
-"""Our own stores keep the contract: the suite runs against each, as a backend's author would run it.
-
-PostgreSQL and MariaDB are taken where the backend's own tests look for them (see the README of kharvest-sql); where
-they do not answer, the test says so, and in CI that is a failure.
-"""
+"""Our own stores keep the contract: the suite runs against each, as a backend's author would run it."""
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
-
-SERVERS = {
-    "postgresql": ("KHARVEST_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"),
-    "mariadb": ("KHARVEST_TEST_MYSQL", "mariadb+pymysql://root@127.0.0.1:3306/test"),
-}
+from harness.real import GIVEN, OWN, RealServers
 
 
-def conformance(*arguments: str) -> None:
+def conformance(store: str, *arguments: str) -> None:
     """Run the suite; every test that the store's capabilities ask for must have run and passed."""
-    command = [sys.executable, "-m", "kharvest", "conformance", *arguments, "--json", "--seed", "1"]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    command = [sys.executable, "-m", "kharvest", "conformance", "env:STORE", *arguments, "--json", "--seed", "1"]
+    environment = {**os.environ, "STORE": store}
+    run = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=environment)
     assert run.returncode == 0, run.stdout[-5000:] + run.stderr[-5000:]
     assert json.loads(run.stdout)["verdict"] == "conforms"
-
-
-@contextmanager
-def database(kind: str) -> Iterator[str]:
-    """The URL of a new database on a server of this kind."""
-    variable, default = SERVERS[kind]
-    server = make_url(os.environ.get(variable, default))
-    name = f"kharvest_test_{secrets.token_hex(4)}"
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    except OperationalError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"no {kind} answers at {server.render_as_string()}: {error.orig}")
-    try:
-        yield server.set(database=name).render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name}")
-        engine.dispose()
 
 
 def test_memory_conforms() -> None:
@@ -71,7 +36,14 @@ def test_references_and_contents_in_two_stores_conform(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", SERVERS)
-def test_a_database_server_conforms(kind: str) -> None:
-    with database(kind) as url:
+@pytest.mark.parametrize("kind", OWN)
+def test_a_store_on_a_server_conforms(kind: str, real_servers: RealServers) -> None:
+    with real_servers.get(kind).place() as url:
         conformance(url, "--examples", "10")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", GIVEN)
+def test_a_store_on_the_servers_that_are_there_conforms(kind: str, real_servers: RealServers) -> None:
+    with real_servers.get(kind).place() as url:
+        conformance(url, "--examples", "5")

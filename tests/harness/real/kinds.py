@@ -1,0 +1,13 @@
+"""The kinds of real servers: ours, which tests may stop and start, and those that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.real.mariadb import GivenMariaDB, MariaDB
+from harness.real.postgresql import GivenPostgreSQL, PostgreSQL
+from harness.real.server import RealServer
+
+OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB)}
+GIVEN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (GivenPostgreSQL, GivenMariaDB)}
+KINDS = OWN | GIVEN
