@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kharvest.server.announcement import Announcement, Fate, Outcome
@@ -40,25 +41,43 @@ class Announcer:
             StoreError: the store failed. What was acknowledged before stays so, and announcing again is safe.
         """
         outcomes: list[Outcome] = [Fate.MISSING] * len(announcement.files)
-        missing = list(range(len(announcement.files)))
+        missing: Sequence[int] = range(len(announcement.files))
         deadline = asyncio.get_running_loop().time() + hold_seconds
-        left = announcement
-        while missing:
-            settled = await self._ledger.settle(left)
-            self._metrics.settled(left.files, settled)
-            for index, outcome in zip(missing, settled, strict=True):
-                outcomes[index] = outcome
-            missing = [index for index in missing if outcomes[index] is Fate.MISSING]
-            if not missing:
-                break
-            left = replace(announcement, files=tuple(announcement.files[index] for index in missing))
-            lacking = [file.signature for file in left.files]
+        while missing := await self._settle(announcement, missing, outcomes):
+            lacking = [announcement.files[index].signature for index in missing]
             asked = await self._elections.elect(announcement.pod, lacking, ask_seconds)
+            if asked:
+                asked = await self._still_lacking(announcement, missing, asked, outcomes)
+                missing = [index for index in missing if outcomes[index] is Fate.MISSING]
             if asked or not await self._hold(lacking, deadline):
-                for index, signature in zip(missing, lacking, strict=True):
-                    outcomes[index] = Fate.UPLOAD if signature in asked else Fate.PENDING
+                for index in missing:
+                    outcomes[index] = Fate.UPLOAD if announcement.files[index].signature in asked else Fate.PENDING
                 break
         return outcomes
+
+    async def _settle(
+        self, announcement: Announcement, indexes: Sequence[int], outcomes: list[Outcome]
+    ) -> Sequence[int]:
+        """Settle the files at these indexes, and note their outcomes; the indexes of those that are missing."""
+        part = replace(announcement, files=tuple(announcement.files[index] for index in indexes))
+        settled = await self._ledger.settle(part)
+        self._metrics.settled(part.files, settled)
+        for index, outcome in zip(indexes, settled, strict=True):
+            outcomes[index] = outcome
+        return [index for index in indexes if outcomes[index] is Fate.MISSING]
+
+    async def _still_lacking(
+        self, announcement: Announcement, missing: Sequence[int], asked: set[Signature], outcomes: list[Outcome]
+    ) -> set[Signature]:
+        """Those of `asked` that the store lacks now that their claims are ours.
+
+        Between our look and our claim another server may have stored the content and released its claim.
+        """
+        won = [index for index in missing if announcement.files[index].signature in asked]
+        lacking = {announcement.files[index].signature for index in await self._settle(announcement, won, outcomes)}
+        for signature in asked - lacking:
+            self._elections.end_any(signature.md5)
+        return lacking
 
     async def _hold(self, lacking: list[Signature], deadline: float) -> bool:
         """Wait for others to upload; whether it is worth looking again."""

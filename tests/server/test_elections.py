@@ -16,6 +16,7 @@ from harness.waiting import wait_until_held
 
 from kharvest import spi
 from kharvest.registry import open_store
+from kharvest.registry.guarded import GuardedStore
 from kharvest.server.clock import Clock
 from kharvest.server.config import ServerConfig
 from kharvest.server.elections import Elections
@@ -147,6 +148,30 @@ def test_two_servers_of_one_store_ask_one_pod(sqlite_url: str) -> None:
         first.upload(FILE, CONTENT)
         assert held.result(10) == [v2.ACKNOWLEDGED]
         assert {reference.pod.name for reference in first.references()} == {"web-1", "web-2"}
+
+
+def test_what_another_server_stores_before_the_claim_is_won_is_not_asked_for(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other server stores it, and releases its claim, after we looked for the content and before we claim it."""
+    claim = GuardedStore.claim
+
+    def late(store: GuardedStore, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+        if holder == "shop/web-2":
+            first.upload(FILE, CONTENT)
+            while not claim(store, keys, holder, now_ns, until_ns):
+                time.sleep(0.005)  # the other server is about to release it
+        return claim(store, keys, holder, now_ns, until_ns)
+
+    monkeypatch.setattr(GuardedStore, "claim", late)
+    with (
+        ServerThread(sqlite_url) as one,
+        ServerThread(sqlite_url) as other,
+        Pod(one.address, "web-1") as first,
+        Pod(other.address, "web-2") as second,
+    ):
+        assert first.answers(FILE) == [v2.UPLOAD]
+        assert second.answers(FILE) == [v2.ACKNOWLEDGED]
 
 
 def test_when_another_server_dies_its_claim_expires(sqlite_url: str) -> None:
