@@ -39,7 +39,6 @@ lint: setup  ## check format and style
 
 types: setup  ## check types, strictly
 	$(BIN)/mypy kharvest tests benchmarks examples/demo
-	$(BIN)/mypy conftest.py
 	for project in backends/* conformance examples/kharvest-*; do $(BIN)/mypy $$project/kharvest_* $$project/tests; done
 
 generated:  ## generate the wire's code from proto/

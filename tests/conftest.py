@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from harness import ServerThread
+from harness.real.fixtures import real_servers
+
+__all__ = ["real_servers"]
 
 
 @pytest.fixture(params=["memory", "sqlite"])

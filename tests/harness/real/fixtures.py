@@ -1,6 +1,7 @@
 """Fixtures that give tests real servers: started when the first test asks for one, stopped after the last.
 
-Where a server cannot run, the tests that ask for it are skipped and say why; with `CI=true` they fail.
+A folder of tests imports `real_servers` in its conftest.py. Where a server cannot run, the tests that ask for it are
+skipped and say why; with `CI=true` they fail.
 """
 
 from __future__ import annotations
