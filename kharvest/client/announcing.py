@@ -11,13 +11,14 @@ from functools import partial
 from itertools import count, zip_longest
 
 from kharvest.client.backoff import jitter
+from kharvest.client.batches import MAX_FILES
 from kharvest.client.connection import Call, Connection, Failure, Trouble
 from kharvest.client.errors import Changed
 from kharvest.client.files import Version
 from kharvest.client.inbox import Inbox
 from kharvest.client.link import Link
 from kharvest.client.tracks import Refusal, Track
-from kharvest.client.uploads import Uploaded, Uploads
+from kharvest.client.uploads import Speaker, Uploaded, Uploads
 from kharvest.wire import v2_pb2
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,6 @@ _HELD_SECONDS = 1.0
 """An Announce that takes longer than this is taken to be held; uploads of which none ended for so long, to be slow."""
 _MAX_YOUNG_CALLS = 4
 """Announces under way at once that are not held: what they ask for should be uploaded while it is still wanted."""
-_MAX_BATCH_FILES = 250
-_MAX_WAITING_UPLOADS = 64
-"""With more than these waiting nothing is announced, while they get fewer: the server would ask for still more."""
 _LINGER_SECONDS = 0.05
 """How long a file waits for others that are being read, to be announced in one call with them."""
 _CONFIRM_SECONDS = 5.0
@@ -93,7 +91,14 @@ class Announcer:
         self._order = count()
         self._batches: dict[_Batch, None] = {}
         self._batch_of: dict[Track, _Batch] = {}
-        self._uploads = Uploads(connection, inbox, header=self._header, progress=self._progressed, ended=self._uploaded)
+        self._uploads = Uploads(
+            connection,
+            inbox,
+            speaker=lambda: Speaker(self._pod, self._metadata),
+            file=self._file_sent,
+            progress=self._progressed,
+            ended=self._uploaded,
+        )
 
     def want(self, track: Track) -> None:
         """See that the server learns of the track's version."""
@@ -130,10 +135,10 @@ class Announcer:
         while self._later and self._later[0][0] <= now:
             self._announce(heapq.heappop(self._later)[2])
         later = self._later[0][0] if self._later else None
-        if self._link.limits is None or not (self._ready or self._uploads.waiting) or not self._link.is_ready(now):
+        if self._link.limits is None or not (self._ready or self._uploads.is_waiting) or not self._link.is_ready(now):
             return later
         self._uploads.turn(self._link.limits)
-        max_files = max(1, min(self._link.limits.max_files, _MAX_BATCH_FILES))
+        max_files = max(1, min(self._link.limits.max_files, MAX_FILES))
         while self._ready:
             wait_until = self._wait_until(now, max_files)
             if wait_until > now:
@@ -148,7 +153,7 @@ class Announcer:
         """When to look again whether what is ready should be announced; not after `now` if it should be at once."""
         if len(self._ready) < max_files and self._more_is_coming() and now < self._ready_since + _LINGER_SECONDS:
             return self._ready_since + _LINGER_SECONDS
-        if self._uploads.waiting > _MAX_WAITING_UPLOADS and now < self._uploads.ended_at + _HELD_SECONDS:
+        if self._uploads.has_enough and now < self._uploads.ended_at + _HELD_SECONDS:
             return self._uploads.ended_at + _HELD_SECONDS
         young = [batch.started for batch in self._batches if now < batch.started + _HELD_SECONDS]
         return young[0] + _HELD_SECONDS if len(young) >= _MAX_YOUNG_CALLS else now
@@ -274,9 +279,10 @@ class Announcer:
         logger.error("%r was refused: %s (%s); it is not announced again until it changes", track.path, message, reason)
         self.want(track)
 
-    def _header(self, track: Track, version: Version) -> v2_pb2.UploadHeader:
+    def _file_sent(self, track: Track, version: Version) -> v2_pb2.File:
+        """The file that is uploaded, with the metadata as they are now."""
         track.sent_epoch = self._epoch
-        return v2_pb2.UploadHeader(pod=self._pod, metadata=self._metadata, file=self._file(track, version))
+        return self._file(track, version)
 
     def _progressed(self) -> None:
         """A chunk was taken; on a thread of gRPC's. Setting a float needs no lock."""

@@ -21,6 +21,8 @@ PUSHBACK_KEY = "grpc-retry-pushback-ms"
 ANNOUNCE_SECONDS = 30.0
 """How long an Announce may be held by the server while another pod uploads."""
 PROBE_SECONDS = 60.0
+BATCH_SECONDS = 120.0
+"""How long a batch of small contents may take, which are a megabyte at most."""
 
 _OPTIONS = (
     # A server that is gone without a word is noticed, even in the middle of an upload. Ours allows this.
@@ -89,7 +91,7 @@ class Call(Generic[Reply]):
 
 
 class Connection:
-    """One channel to the server, and the three calls of the protocol on it. Thread-safe."""
+    """One channel to the server, and the calls of the protocol on it. Thread-safe."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -112,6 +114,12 @@ class Connection:
     ) -> Call[v2_pb2.UploadReply]:
         """Upload a content. No deadline: it takes what it takes; a dead server is noticed."""
         return Call(self._stub.Upload.future(requests), ended)
+
+    def upload_batch(
+        self, request: v2_pb2.UploadBatchRequest, ended: Outcome[v2_pb2.UploadBatchReply]
+    ) -> Call[v2_pb2.UploadBatchReply]:
+        """Upload small contents. It takes what the link and the store take; a server that forgets it is given up."""
+        return Call(self._stub.UploadBatch.future(request, timeout=BATCH_SECONDS), ended)
 
     def ask_whether_connected(self, told: Callable[[bool], None]) -> None:
         """Find out whether the channel is connected at this moment; `told` is called once, on another thread.
@@ -147,6 +155,12 @@ _BUSY_CODES = {
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN,
 }
+
+
+def refused(reason: str, message: str, pushback_seconds: float | None) -> Failure:
+    """What it means that the server refused one content of several: the same as if it had refused a call for it."""
+    code = grpc.StatusCode.UNAVAILABLE if reason == "SHUTTING_DOWN" else grpc.StatusCode.FAILED_PRECONDITION
+    return Failure(_trouble(code, reason), reason, message, pushback_seconds)
 
 
 def _failure(call: Any, *, is_cancelled: bool) -> Failure:

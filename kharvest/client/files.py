@@ -147,6 +147,21 @@ def read_version(path: str, stopped: Callable[[], bool]) -> Reading:
     return Reading(stamp, Version(md5.digest(), sha256.digest(), size))
 
 
+def read_whole(path: str, stamp: Stamp) -> bytes | None:
+    """All bytes of a small file; None if it is not, or not any more, the one that had this stamp."""
+    try:
+        with opened(path) as descriptor:
+            if Stamp.of(os.fstat(descriptor)) != stamp:
+                return None
+            content = os.read(descriptor, stamp.size + 1)
+            while len(content) < stamp.size and (more := os.read(descriptor, stamp.size + 1 - len(content))):
+                content += more
+            has_changed = len(content) != stamp.size or Stamp.of(os.fstat(descriptor)) != stamp
+    except (Unreadable, OSError):
+        return None
+    return None if has_changed else content
+
+
 def _require_regular(path: str, status: os.stat_result) -> None:
     if stat.S_ISREG(status.st_mode):
         return

@@ -51,15 +51,12 @@ class Source:
     def __next__(self) -> v2_pb2.UploadRequest:
         if self._header is not None:
             header, self._header = self._header, None
-            if self._left <= self._chunk_bytes:
-                content = self._whole()
-                if content is not None:  # most files are small, and a message costs more than their bytes
-                    header.content = content
             return v2_pb2.UploadRequest(header=header)
         chunk = self._chunk()
         if not chunk:
             raise StopIteration
-        self._sent(chunk)
+        self.sent_bytes += len(chunk)
+        self._progress()
         return v2_pb2.UploadRequest(chunk=chunk)
 
     def close(self) -> None:
@@ -68,20 +65,6 @@ class Source:
             if self._descriptor is not None:
                 os.close(self._descriptor)
                 self._descriptor = None
-
-    def _whole(self) -> bytes | None:
-        """All of a file that is no larger than a chunk; None if it has changed, or was closed."""
-        content = self._chunk()
-        while self._left and (more := self._chunk()):
-            content += more
-        if self._left or self.problem is not None or self._descriptor is None:
-            return None
-        self._sent(content)
-        return content
-
-    def _sent(self, chunk: bytes) -> None:
-        self.sent_bytes += len(chunk)
-        self._progress()
 
     def _chunk(self) -> bytes:
         with self._lock:  # or the descriptor could be closed, and be another file, under our hands

@@ -39,6 +39,10 @@ class ServerConfig:
     )
     max_calls: int = _setting(10_000, "calls under way at once; more are refused with RESOURCE_EXHAUSTED")
     max_uploads: int = _setting(16, "contents written to the store at once; each takes a thread and about 4 MiB")
+    max_puts: int = _setting(32, "small contents written to the store at once, from all batches; each takes a thread")
+    max_waiting_bytes: int = _setting(
+        64 * 1024 * 1024, "bytes of small contents that wait for the store; more are refused with RESOURCE_EXHAUSTED"
+    )
     max_held: int = _setting(5000, "announcements held while other pods upload; more are answered PENDING at once")
     max_queued_references: int = _setting(
         50_000, "references that wait for their commit; callers with as many again wait for room, then are refused"
@@ -69,6 +73,8 @@ class ServerConfig:
 
 MAX_CHUNK_BYTES = 1024 * 1024
 """The largest chunk of an upload or download: a chunk's own costs vanish, and several may be held."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""Contents in one UploadBatch: enough that the call's own costs vanish, and soon sent over a slow link."""
 CLIENT_UPLOADS = 8
 """Uploads that one client should have under way at once: small ones share the store's commits."""
 PAGE = 1000

@@ -6,6 +6,7 @@ KharvestError
     ├── ShuttingDown      this server is going away
     ├── NotAsked          an upload nobody asked for
     ├── Stalled           an upload without progress
+    ├── FileChanged       a content that its pod no longer has
     ├── TooManyFiles      a batch over the limit
     └── ContentTooLarge   a content over the limit
 """
@@ -54,6 +55,15 @@ class Stalled(Refused):
 
     def __init__(self, path: str, seconds: float) -> None:
         super().__init__(f"the upload of {path} made no progress for {seconds:g} s; announce it again")
+
+
+class FileChanged(Refused):
+    """A content that its pod was asked for and no longer has."""
+
+    retry_after_seconds = 0.0
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} has changed since it was announced; read it again and announce what it is now")
 
 
 class TooManyFiles(Refused):

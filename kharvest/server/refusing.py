@@ -11,6 +11,7 @@ import grpc
 
 from kharvest.server.errors import (
     ContentTooLarge,
+    FileChanged,
     NotAsked,
     Overloaded,
     Refused,
@@ -45,6 +46,7 @@ _TOLD: tuple[tuple[type[KharvestError], grpc.StatusCode, v2.Reason.ValueType], .
     (InvalidValue, Status.INVALID_ARGUMENT, v2.INVALID),
     (TooManyFiles, Status.INVALID_ARGUMENT, v2.TOO_MANY_FILES),
     (ContentTooLarge, Status.INVALID_ARGUMENT, v2.CONTENT_TOO_LARGE),
+    (FileChanged, Status.INVALID_ARGUMENT, v2.CONTENT_MISMATCH),
     (ContentMismatch, Status.INVALID_ARGUMENT, v2.CONTENT_MISMATCH),
     (Conflict, Status.FAILED_PRECONDITION, v2.CONFLICT),
     (NotAsked, Status.FAILED_PRECONDITION, v2.NOT_ASKED),
@@ -74,7 +76,7 @@ async def refusing(context: Context, metrics: Metrics) -> AsyncIterator[None]:
         if reason == v2.STORE_FAILED:
             logger.exception("the store failed")
         trailing = [(REASON_KEY, v2.Reason.Name(reason))]
-        seconds = _retry_seconds(error)
+        seconds = retry_seconds(error)
         if seconds is not None:
             trailing.append((PUSHBACK_KEY, str(int(seconds * 1000))))
         await context.abort(status, str(error), tuple(trailing))
@@ -86,7 +88,8 @@ async def refusing(context: Context, metrics: Metrics) -> AsyncIterator[None]:
         await context.abort(Status.INTERNAL, "unexpected error, see the server's log")
 
 
-def _retry_seconds(error: KharvestError) -> float | None:
+def retry_seconds(error: KharvestError) -> float | None:
+    """When trying again makes sense; None where it does not."""
     if isinstance(error, Refused):
         return error.retry_after_seconds
     return STORE_RETRY_SECONDS if isinstance(error, (StoreUnavailable, StoreFull)) else None

@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 
 from kharvest.registry import open_store
 from kharvest.server.announcing import Announcer
+from kharvest.server.batches import BatchReceiver
 from kharvest.server.clock import Clock
 from kharvest.server.config import ServerConfig
 from kharvest.server.elections import Elections
@@ -81,12 +82,13 @@ class Server:
         loop = asyncio.get_running_loop()
         store = await loop.run_in_executor(None, open_store, config.store, config.contents, self.metrics.observe_store)
         exits.callback(store.close)
-        commits, claims, uploads, queries = (
+        commits, claims, uploads, puts, queries = (
             exits.enter_context(ThreadPoolExecutor(threads, thread_name_prefix=name))
             for name, threads in (
                 ("commit", 1),
                 ("claim", 1),
                 ("upload", config.max_uploads),
+                ("put", config.max_puts),
                 ("query", QUERY_THREADS),
             )
         )
@@ -95,6 +97,7 @@ class Server:
         elections = Elections(store, claims, clock, config)
         announcer = Announcer(ledger, elections, self.metrics, config)
         receiver = Receiver(store, uploads, ledger, elections, self.metrics, config)
+        batches = BatchReceiver(store, puts, ledger, elections, self.metrics, config)
         ledger.start()
         exits.push_async_callback(ledger.close)
         elections.start()
@@ -102,7 +105,8 @@ class Server:
 
         server = grpc.aio.server(options=self._options(), maximum_concurrent_rpcs=config.max_calls)
         healthy = health.aio.HealthServicer()
-        add_HarvestServicer_to_server(HarvestService(announcer, receiver, clock, self.metrics, config), server)
+        harvest = HarvestService(announcer, receiver, batches, clock, self.metrics, config)
+        add_HarvestServicer_to_server(harvest, server)
         add_QueryServicer_to_server(QueryService(store, queries, self.metrics), server)
         add_KharvestServicer_to_server(LegacyHarvestService(announcer, receiver, clock, self.metrics, config), server)
         add_KharvestUserAPIServicer_to_server(LegacyUserService(store, queries, self.metrics, config), server)

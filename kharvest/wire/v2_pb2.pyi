@@ -119,6 +119,31 @@ REFUSED: Answer.ValueType  # 4
 """see refusals; announcing the same again is refused again"""
 global___Answer = Answer
 
+class _Arrival:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ArrivalEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Arrival.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ARRIVAL_UNSPECIFIED: _Arrival.ValueType  # 0
+    STORED: _Arrival.ValueType  # 1
+    """the content and the pod's reference to it are durable"""
+    ALREADY_STORED: _Arrival.ValueType  # 2
+    """the same, and the content had arrived from elsewhere"""
+    NOT_STORED: _Arrival.ValueType  # 3
+    """see refusals"""
+
+class Arrival(_Arrival, metaclass=_ArrivalEnumTypeWrapper): ...
+
+ARRIVAL_UNSPECIFIED: Arrival.ValueType  # 0
+STORED: Arrival.ValueType  # 1
+"""the content and the pod's reference to it are durable"""
+ALREADY_STORED: Arrival.ValueType  # 2
+"""the same, and the content had arrived from elsewhere"""
+NOT_STORED: Arrival.ValueType  # 3
+"""see refusals"""
+global___Arrival = Arrival
+
 class _Order:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -200,14 +225,17 @@ class Limits(google.protobuf.message.Message):
     MAX_CONTENT_BYTES_FIELD_NUMBER: builtins.int
     MAX_CHUNK_BYTES_FIELD_NUMBER: builtins.int
     MAX_UPLOADS_FIELD_NUMBER: builtins.int
+    MAX_BATCH_BYTES_FIELD_NUMBER: builtins.int
     max_files: builtins.int
-    """files in one Announce"""
+    """files in one Announce, contents in one UploadBatch"""
     max_content_bytes: builtins.int
     """size of one content"""
     max_chunk_bytes: builtins.int
     """bytes in one chunk of an Upload"""
     max_uploads: builtins.int
-    """uploads that one client should have under way at once"""
+    """Uploads and UploadBatches that one client should have under way at once"""
+    max_batch_bytes: builtins.int
+    """bytes of all contents in one UploadBatch; 0: there is no such call"""
     def __init__(
         self,
         *,
@@ -215,8 +243,9 @@ class Limits(google.protobuf.message.Message):
         max_content_bytes: builtins.int = ...,
         max_chunk_bytes: builtins.int = ...,
         max_uploads: builtins.int = ...,
+        max_batch_bytes: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["max_chunk_bytes", b"max_chunk_bytes", "max_content_bytes", b"max_content_bytes", "max_files", b"max_files", "max_uploads", b"max_uploads"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_batch_bytes", b"max_batch_bytes", "max_chunk_bytes", b"max_chunk_bytes", "max_content_bytes", b"max_content_bytes", "max_files", b"max_files", "max_uploads", b"max_uploads"]) -> None: ...
 
 global___Limits = Limits
 
@@ -269,7 +298,7 @@ class Refusal(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     index: builtins.int
-    """of the file in the request"""
+    """of the file, or content, in the request"""
     reason: global___Reason.ValueType
     message: builtins.str
     def __init__(
@@ -334,9 +363,6 @@ class UploadHeader(google.protobuf.message.Message):
     POD_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     FILE_FIELD_NUMBER: builtins.int
-    CONTENT_FIELD_NUMBER: builtins.int
-    content: builtins.bytes
-    """all of it, where it is no larger than a chunk may be; then no chunks follow"""
     @property
     def pod(self) -> global___Pod: ...
     @property
@@ -349,11 +375,9 @@ class UploadHeader(google.protobuf.message.Message):
         pod: global___Pod | None = ...,
         metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         file: global___File | None = ...,
-        content: builtins.bytes | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "file", b"file", "pod", b"pod"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "file", b"file", "metadata", b"metadata", "pod", b"pod"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["_content", b"_content"]) -> typing.Literal["content"] | None: ...
+    def HasField(self, field_name: typing.Literal["file", b"file", "pod", b"pod"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["file", b"file", "metadata", b"metadata", "pod", b"pod"]) -> None: ...
 
 global___UploadHeader = UploadHeader
 
@@ -393,6 +417,99 @@ class UploadReply(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["already_stored", b"already_stored"]) -> None: ...
 
 global___UploadReply = UploadReply
+
+@typing.final
+class WholeContent(google.protobuf.message.Message):
+    """A content in one piece."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: builtins.int
+    CONTENT_FIELD_NUMBER: builtins.int
+    content: builtins.bytes
+    """not set: the file has changed since it was announced, and another pod is to be asked"""
+    @property
+    def file(self) -> global___File: ...
+    def __init__(
+        self,
+        *,
+        file: global___File | None = ...,
+        content: builtins.bytes | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "file", b"file"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_content", b"_content", "content", b"content", "file", b"file"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_content", b"_content"]) -> typing.Literal["content"] | None: ...
+
+global___WholeContent = WholeContent
+
+@typing.final
+class UploadBatchRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
+    POD_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    CONTENTS_FIELD_NUMBER: builtins.int
+    @property
+    def pod(self) -> global___Pod: ...
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    @property
+    def contents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WholeContent]: ...
+    def __init__(
+        self,
+        *,
+        pod: global___Pod | None = ...,
+        metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        contents: collections.abc.Iterable[global___WholeContent] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["pod", b"pod"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["contents", b"contents", "metadata", b"metadata", "pod", b"pod"]) -> None: ...
+
+global___UploadBatchRequest = UploadBatchRequest
+
+@typing.final
+class UploadBatchReply(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ARRIVALS_FIELD_NUMBER: builtins.int
+    REFUSALS_FIELD_NUMBER: builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: builtins.int
+    retry_after_ms: builtins.int
+    """for refusals after which trying again makes sense"""
+    @property
+    def arrivals(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___Arrival.ValueType]:
+        """one for each content of the request, in its order"""
+
+    @property
+    def refusals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Refusal]:
+        """one for each NOT_STORED"""
+
+    def __init__(
+        self,
+        *,
+        arrivals: collections.abc.Iterable[global___Arrival.ValueType] | None = ...,
+        refusals: collections.abc.Iterable[global___Refusal] | None = ...,
+        retry_after_ms: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["arrivals", b"arrivals", "refusals", b"refusals", "retry_after_ms", b"retry_after_ms"]) -> None: ...
+
+global___UploadBatchReply = UploadBatchReply
 
 @typing.final
 class Filter(google.protobuf.message.Message):

@@ -50,6 +50,11 @@ class HarvestStub(object):
                 request_serializer=kharvest_dot_wire_dot_v2__pb2.UploadRequest.SerializeToString,
                 response_deserializer=kharvest_dot_wire_dot_v2__pb2.UploadReply.FromString,
                 _registered_method=True)
+        self.UploadBatch = channel.unary_unary(
+                '/kharvest.v2.Harvest/UploadBatch',
+                request_serializer=kharvest_dot_wire_dot_v2__pb2.UploadBatchRequest.SerializeToString,
+                response_deserializer=kharvest_dot_wire_dot_v2__pb2.UploadBatchReply.FromString,
+                _registered_method=True)
 
 
 class HarvestServicer(object):
@@ -74,9 +79,17 @@ class HarvestServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Upload(self, request_iterator, context):
-        """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
-        a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
-        may come before the last chunk: then the content arrived meanwhile from elsewhere.
+        """Sends one content that an Announce of this pod was asked for, of any size: one header, then chunks. When the reply
+        comes, the content and the pod's reference to it are durable. The reply may come before the last chunk: then the
+        content arrived meanwhile from elsewhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadBatch(self, request, context):
+        """The same for small contents, many in one call, which is what most files are. When the reply comes, all that was not
+        refused is durable; what is refused does not touch the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,6 +112,11 @@ def add_HarvestServicer_to_server(servicer, server):
                     servicer.Upload,
                     request_deserializer=kharvest_dot_wire_dot_v2__pb2.UploadRequest.FromString,
                     response_serializer=kharvest_dot_wire_dot_v2__pb2.UploadReply.SerializeToString,
+            ),
+            'UploadBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadBatch,
+                    request_deserializer=kharvest_dot_wire_dot_v2__pb2.UploadBatchRequest.FromString,
+                    response_serializer=kharvest_dot_wire_dot_v2__pb2.UploadBatchReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,6 +201,33 @@ class Harvest(object):
             '/kharvest.v2.Harvest/Upload',
             kharvest_dot_wire_dot_v2__pb2.UploadRequest.SerializeToString,
             kharvest_dot_wire_dot_v2__pb2.UploadReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kharvest.v2.Harvest/UploadBatch',
+            kharvest_dot_wire_dot_v2__pb2.UploadBatchRequest.SerializeToString,
+            kharvest_dot_wire_dot_v2__pb2.UploadBatchReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,9 +45,17 @@ class HarvestStub:
         kharvest.wire.v2_pb2.UploadRequest,
         kharvest.wire.v2_pb2.UploadReply,
     ]
-    """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
-    a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
-    may come before the last chunk: then the content arrived meanwhile from elsewhere.
+    """Sends one content that an Announce of this pod was asked for, of any size: one header, then chunks. When the reply
+    comes, the content and the pod's reference to it are durable. The reply may come before the last chunk: then the
+    content arrived meanwhile from elsewhere.
+    """
+
+    UploadBatch: grpc.UnaryUnaryMultiCallable[
+        kharvest.wire.v2_pb2.UploadBatchRequest,
+        kharvest.wire.v2_pb2.UploadBatchReply,
+    ]
+    """The same for small contents, many in one call, which is what most files are. When the reply comes, all that was not
+    refused is durable; what is refused does not touch the rest.
     """
 
 class HarvestAsyncStub:
@@ -73,9 +81,17 @@ class HarvestAsyncStub:
         kharvest.wire.v2_pb2.UploadRequest,
         kharvest.wire.v2_pb2.UploadReply,
     ]
-    """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
-    a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
-    may come before the last chunk: then the content arrived meanwhile from elsewhere.
+    """Sends one content that an Announce of this pod was asked for, of any size: one header, then chunks. When the reply
+    comes, the content and the pod's reference to it are durable. The reply may come before the last chunk: then the
+    content arrived meanwhile from elsewhere.
+    """
+
+    UploadBatch: grpc.aio.UnaryUnaryMultiCallable[
+        kharvest.wire.v2_pb2.UploadBatchRequest,
+        kharvest.wire.v2_pb2.UploadBatchReply,
+    ]
+    """The same for small contents, many in one call, which is what most files are. When the reply comes, all that was not
+    refused is durable; what is refused does not touch the rest.
     """
 
 class HarvestServicer(metaclass=abc.ABCMeta):
@@ -107,9 +123,19 @@ class HarvestServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[kharvest.wire.v2_pb2.UploadRequest],
         context: _ServicerContext,
     ) -> typing.Union[kharvest.wire.v2_pb2.UploadReply, collections.abc.Awaitable[kharvest.wire.v2_pb2.UploadReply]]:
-        """Sends one content that an Announce of this pod was asked for: one header, then chunks; or, where the content is small,
-        a header that has all of it. When the reply comes, the content and the pod's reference to it are durable. The reply
-        may come before the last chunk: then the content arrived meanwhile from elsewhere.
+        """Sends one content that an Announce of this pod was asked for, of any size: one header, then chunks. When the reply
+        comes, the content and the pod's reference to it are durable. The reply may come before the last chunk: then the
+        content arrived meanwhile from elsewhere.
+        """
+
+    @abc.abstractmethod
+    def UploadBatch(
+        self,
+        request: kharvest.wire.v2_pb2.UploadBatchRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[kharvest.wire.v2_pb2.UploadBatchReply, collections.abc.Awaitable[kharvest.wire.v2_pb2.UploadBatchReply]]:
+        """The same for small contents, many in one call, which is what most files are. When the reply comes, all that was not
+        refused is durable; what is refused does not touch the rest.
         """
 
 def add_HarvestServicer_to_server(servicer: HarvestServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

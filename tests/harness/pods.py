@@ -101,6 +101,16 @@ class Pod:
 
         return self.harvest.Upload(requests(), timeout=timeout)
 
+    def batch(self, *contents: tuple[v2.File, bytes | None]) -> v2.UploadBatchRequest:
+        """The request for small contents; None for one that has changed."""
+        whole = [v2.WholeContent(file=file, content=content) for file, content in contents]
+        return v2.UploadBatchRequest(pod=self.pod, metadata=self.metadata, contents=whole)
+
+    def upload_batch(
+        self, *contents: tuple[v2.File, bytes | None], timeout: float = CALL_SECONDS
+    ) -> v2.UploadBatchReply:
+        return self.harvest.UploadBatch(self.batch(*contents), timeout=timeout)
+
     def harvest_files(self, files: Mapping[str, bytes]) -> int:
         """Announce files until all are acknowledged, uploading what is asked for; how many were uploaded."""
         uploads = 0

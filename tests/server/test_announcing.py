@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc
-import pytest
 from harness import Pod, ServerThread, announced, removal
-from harness.pods import reason_of
 from harness.waiting import wait_until_held
 
 from kharvest.wire import v2_pb2 as v2
@@ -151,28 +148,3 @@ def test_more_announcements_than_may_be_held_are_answered_pending(store_url: str
         assert third.answers(file) == [v2.PENDING]
         first.upload(file, b"a")
         assert held.result(10) == [v2.ACKNOWLEDGED]
-
-
-def test_a_small_content_may_come_with_its_header(server: ServerThread) -> None:
-    with Pod(server.address) as pod:
-        for content in (b"", b"small", bytes(1_000_000)):
-            file = announced(f"/etc/{len(content)}", content)
-            assert pod.answers(file) == [v2.UPLOAD]
-            request = pod.header(file)
-            request.header.content = content
-            pod.harvest.Upload(iter([request]), timeout=20)
-            assert pod.content(file.sha256) == content
-            assert pod.answers(file) == [v2.ACKNOWLEDGED]
-
-
-def test_a_content_with_its_header_is_verified_like_any_other(server: ServerThread) -> None:
-    file = announced("/etc/a", b"right")
-    with Pod(server.address) as pod:
-        for content, told in ((b"wrong", "CONTENT_MISMATCH"), (b"longer than it", "CONTENT_MISMATCH")):
-            assert pod.answers(file) == [v2.UPLOAD]
-            request = pod.header(file)
-            request.header.content = content
-            with pytest.raises(grpc.RpcError) as refusal:
-                pod.harvest.Upload(iter([request]), timeout=20)
-            assert reason_of(refusal.value) == told
-        assert pod.files() == []

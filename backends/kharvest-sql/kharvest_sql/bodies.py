@@ -70,6 +70,11 @@ def leave(session: Session, body_ids: Sequence[int]) -> None:
     session.insert(UNPUBLISHED, "id", "touched_at", [(body_id, _CONDEMNED) for body_id in body_ids])
 
 
+def remove(session: Session, body_ids: Sequence[int]) -> None:
+    """Remove small bodies, at once."""
+    session.delete(CHUNK, "body_id", [(body_id,) for body_id in body_ids])
+
+
 def remove_some(session: Session, body_id: int) -> bool:
     """Remove some chunks of a leftover; False when that was the last of it."""
     row = session.first(

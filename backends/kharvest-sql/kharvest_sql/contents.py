@@ -9,23 +9,27 @@ from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, UnknownC
 from kharvest_sql import bodies
 from kharvest_sql.database import Database, Session
 from kharvest_sql.schema import CONTENT
+from kharvest_sql.small import Small, SmallContents, is_small
 
 _CHUNKS_AT_ONCE = 8
 """Chunks written in one transaction, 4 MiB: what one upload holds in memory, and for which others wait."""
 _LISTED_AT_ONCE = 1000
+_DISCARDED_AT_ONCE = 64
+"""Contents discarded in one transaction: the bytes of small ones go at once."""
 
 
 class SqlContents:
     """Contents in a database.
 
     The bytes of a content go, in short transactions, into a body that nobody can see; the last one publishes it. A
-    small content is one transaction.
+    content of few chunks is one transaction; those of one chunk share theirs with others (see `small`).
     """
 
     capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
 
     def __init__(self, database: Database) -> None:
         self._contents_database = database
+        self._small = SmallContents(database)
 
     def remove_leftovers(self, idle_seconds: int | None) -> None:
         """Remove the bodies of uploads that died: those that nobody touched for so long, or, with None, all."""
@@ -34,10 +38,13 @@ class SqlContents:
 
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
         """See `ContentStore.put`."""
-        if self.present((content.sha256,)):
-            return
+        if content.size > bodies.CHUNK_BYTES and self.present((content.sha256,)):
+            return  # of a small one, the transaction sees to that
         cut = bodies.cut(chunks)
         batch = list(islice(cut, _CHUNKS_AT_ONCE))
+        if len(batch) <= 1:
+            self._small.put(Small(content, tuple(batch)))
+            return
         if len(batch) < _CHUNKS_AT_ONCE:
             self._require_room(batch)
             self._contents_database.write(
@@ -121,10 +128,14 @@ class SqlContents:
             after = rows[-1][0]
 
     def discard(self, sha256s: Collection[bytes]) -> None:
-        """See `ContentStore.discard`. They are gone in one transaction; their bytes are removed in several."""
-        if sha256s:
-            for body_id in self._contents_database.write(lambda session: _unpublish(session, set(sha256s))):
-                self._remove(body_id)
+        """See `ContentStore.discard`. A content is gone in one transaction; the bytes of a large one in several."""
+        left = iter(set(sha256s))
+        while some := set(islice(left, _DISCARDED_AT_ONCE)):
+            self._discard(some)
+
+    def _discard(self, sha256s: set[bytes]) -> None:
+        for body_id in self._contents_database.write(lambda session: _unpublish(session, sha256s)):
+            self._remove(body_id)
 
 
 def _append(session: Session, body_id: int | None, batch: list[bodies.Chunk]) -> int:
@@ -151,8 +162,12 @@ def _publish(session: Session, content: Content, body_id: int, *, last: bool) ->
 
 
 def _unpublish(session: Session, sha256s: set[bytes]) -> list[int]:
+    """Remove contents; the bodies that are leftovers now."""
     rows = session.matching("SELECT body_id FROM kharvest_content WHERE sha256 IN", sha256s)
     body_ids = [row[0] for row in rows]
-    bodies.leave(session, body_ids)
+    small = [body_id for body_id in body_ids if is_small(body_id)]
+    large = [body_id for body_id in body_ids if not is_small(body_id)]
+    bodies.leave(session, large)
     session.run_matching("DELETE FROM kharvest_content WHERE sha256 IN", sha256s)
-    return body_ids
+    bodies.remove(session, small)
+    return large
