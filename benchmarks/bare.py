@@ -21,6 +21,14 @@ class Bare(HarvestServicer):
         """No limits."""
         return v2.Limits()
 
+    async def UploadBatch(  # noqa: N802
+        self,
+        request: v2.UploadBatchRequest,
+        context: object,  # noqa: ARG002
+    ) -> v2.UploadBatchReply:
+        """Takes what comes."""
+        return v2.UploadBatchReply(arrivals=[v2.STORED] * len(request.contents))
+
     async def Upload(self, request_iterator: object, context: object) -> v2.UploadReply:  # noqa: ARG002, N802
         """Take nothing."""
         return v2.UploadReply()

@@ -17,6 +17,10 @@ from kharvest.wire.v2_pb2_grpc import HarvestServicer, add_HarvestServicer_to_se
 
 Context = Any
 LIMITS = v2.Limits(max_files=100, max_content_bytes=1 << 40, max_chunk_bytes=1 << 16, max_uploads=2)
+"""Without batches: every upload is a stream."""
+BATCHES = v2.Limits(
+    max_files=100, max_content_bytes=1 << 40, max_chunk_bytes=1 << 16, max_uploads=2, max_batch_bytes=1 << 20
+)
 
 
 def acknowledge(request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:
@@ -34,6 +38,11 @@ def receive(requests: Iterator[v2.UploadRequest], context: Context) -> v2.Upload
     for _ in requests:
         pass
     return v2.UploadReply()
+
+
+def receive_batch(request: v2.UploadBatchRequest, context: Context) -> v2.UploadBatchReply:
+    """Take in the batch."""
+    return v2.UploadBatchReply(arrivals=[v2.STORED] * len(request.contents))
 
 
 def refuse(
@@ -56,9 +65,11 @@ class ScriptedServer(HarvestServicer):
         announce: Callable[[v2.AnnounceRequest, Context], v2.AnnounceReply] = acknowledge,
         upload: Callable[[Iterator[v2.UploadRequest], Context], v2.UploadReply] = receive,
         limits: v2.Limits = LIMITS,
+        upload_batch: Callable[[v2.UploadBatchRequest, Context], v2.UploadBatchReply] = receive_batch,
     ) -> None:
         self.announce = announce
         self.upload = upload
+        self.upload_batch = upload_batch
         self.limits = limits
         self.asked_limits = 0
         self.requests: list[v2.AnnounceRequest] = []
@@ -80,6 +91,9 @@ class ScriptedServer(HarvestServicer):
 
     def Upload(self, request_iterator: Iterator[v2.UploadRequest], context: Context) -> v2.UploadReply:
         return self.upload(request_iterator, context)
+
+    def UploadBatch(self, request: v2.UploadBatchRequest, context: Context) -> v2.UploadBatchReply:
+        return self.upload_batch(request, context)
 
     def announced(self, path: str) -> list[v2.File]:
         """What was announced of a path so far."""
