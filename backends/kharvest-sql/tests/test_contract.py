@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from hashlib import md5, sha256
 from random import Random
 
 import pytest
+from sqlalchemy import Engine, event
 
 from kharvest.spi import (
     REMOVED,
@@ -152,6 +155,55 @@ def test_the_same_content_from_many_threads_at_once_is_stored_once(store: SqlSto
     with store._contents_database.read() as session:
         assert session.first("SELECT SUM(LENGTH(data)) FROM kharvest_chunk")[0] == size
         assert session.all("SELECT id FROM kharvest_unpublished") == []
+
+
+@pytest.mark.parametrize("handles", [1, 2])
+def test_small_contents_that_are_put_together_share_transactions(store: SqlStore, url: str, handles: int) -> None:
+    contents = [b"%d" % number for number in range(600)] + [b""]
+    statements: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        statements.append(statement)
+
+    with ExitStack() as opened:
+        stores = [store, *(opened.enter_context(closing(open_store(url))) for _ in range(handles - 1))]
+        event.listen(Engine, "before_cursor_execute", count)
+        try:
+            with ThreadPoolExecutor(16 * handles) as threads:  # each content twice at once where there are two handles
+                puts = [threads.submit(one.put, content_of(data), [data]) for data in contents for one in stores]
+            for put in puts:
+                put.result()
+        finally:
+            event.remove(Engine, "before_cursor_execute", count)
+    assert len(list(store.contents())) == len(contents)
+    for data in contents:
+        assert b"".join(store.read(content_of(data).sha256)) == data
+    assert len(statements) < 3 * len(contents) * handles  # alone, each takes seven or more
+    with store._contents_database.read() as session:
+        assert session.first("SELECT COUNT(*) FROM kharvest_chunk")[0] == 600
+        assert session.all("SELECT id FROM kharvest_unpublished") == []
+        numbers = [row[0] for row in session.all("SELECT body_id FROM kharvest_content")]
+    assert len(set(numbers)) == len(numbers)
+
+
+def test_numbers_of_small_contents_are_never_given_out_twice(
+    store: SqlStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kharvest_sql.small._RANGE", 3)
+    expected = {b"%d" % number for number in range(20)}
+    with closing(open_store(url)) as other:
+        for number in range(0, 20, 2):
+            store.put(content_of(b"%d" % number), [b"%d" % number])
+            other.put(content_of(b"%d" % (number + 1)), [b"%d" % (number + 1)])
+    with closing(open_store(url)) as reopened:
+        assert {b"".join(reopened.read(content.sha256)) for content in reopened.contents()} == expected
+        data = bytes(9 * 2**20)
+        reopened.put(content_of(data), [data])
+        reopened.discard([content.sha256 for content in reopened.contents()])
+        assert list(reopened.contents()) == []
+        with reopened._contents_database.read() as session:
+            assert session.first("SELECT COUNT(*) FROM kharvest_chunk")[0] == 0
+            assert session.all("SELECT id FROM kharvest_unpublished") == []
 
 
 def test_contents_are_listed_in_order_and_discarded(store: SqlStore) -> None:
