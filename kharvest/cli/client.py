@@ -98,7 +98,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=60.0,
         help="with --once: how long to wait for a server that does nothing for us (default: 60)",
     )
-    add("--health", metavar="HOST:PORT", help="answer GET /live and /status here (default: nowhere)")
+    add(
+        "--health",
+        metavar="HOST:PORT",
+        help="answer GET /live and /status here, without HOST on all addresses (default: nowhere)",
+    )
     add("-o", "--output", choices=("table", "wide", "json"), default="table", help="of --once; default: table")
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info")
     times = parser.add_argument_group("times, in seconds")

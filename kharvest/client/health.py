@@ -26,6 +26,9 @@ _MAX_PORT = 65535
 class Health:
     """Answers `GET /live` and `GET /status` on `HOST:PORT` while it is open; a context manager.
 
+    Without a host, as in `:9465`, it answers on every address of the machine, IPv4 and IPv6: a kubelet asks the pod's
+    own, of whichever kind that is.
+
     `/live` is 200 while the harvesting thread turns, else 503. A server that is away, or a file that is refused,
     is no reason to restart a pod, nor to send it no traffic: so nothing here turns red for that. `/status` tells
     such things as JSON, with the fields of `Status`.
@@ -46,14 +49,14 @@ class Health:
         if self._listening is None:
             return self._address
         host, port = self._listening.getsockname()[:2]
-        return f"{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def __enter__(self) -> Self:
         host, _, port = self._address.rpartition(":")
         if not port.isdecimal() or int(port) > _MAX_PORT:
             raise ConfigurationError("health", f"{self._address!r} has no port", "give HOST:PORT")
         try:
-            self._listening = socket.create_server((host.strip("[]"), int(port)), backlog=16)
+            self._listening = _listen(host.strip("[]"), int(port))
         except OSError as error:
             raise ConfigurationError("health", f"{self._address!r}: {error}", "name a free HOST:PORT") from error
         self._thread.start()
@@ -106,6 +109,13 @@ class Health:
                     return _response("503 Service Unavailable", f"{error}\n")
             case _:
                 return _response("404 Not Found", "ask for /live or /status\n")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host in ("", "::") and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=16)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=16)
 
 
 def _response(status: str, body: str, kind: str = "text/plain; charset=utf-8") -> bytes:

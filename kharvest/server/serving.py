@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -165,8 +166,10 @@ def _listen(server: grpc.aio.Server, address: str) -> int:
 
 def _serve_metrics(address: str, metrics: Metrics) -> Callable[[], None]:
     host, port = _host_and_port(address)
+    if not address.rpartition(":")[0] and socket.has_dualstack_ipv6():
+        host = "::"  # of both kinds, as gRPC listens too
     try:
-        page, thread = start_http_server(port, host, metrics.registry)
+        page, thread = start_http_server(port, host.strip("[]"), metrics.registry)
     except OSError as error:
         raise CannotListen(address, str(error)) from error
 

@@ -203,7 +203,7 @@ def test_small_files_do_not_wait_for_large_ones(files: list[Path], tmp_path: Pat
 
 def test_over_a_slow_link_batches_get_smaller(tmp_path: Path) -> None:
     """What the server asks for has to be there within seconds: a link that takes long for much is given little."""
-    files = [tmp_path / f"{number:02}" for number in range(6)]
+    files = [tmp_path / f"{number:02}" for number in range(8)]
     for path in files:
         path.write_bytes(path.name.encode() * 50_000)
     sizes: list[int] = []
@@ -215,5 +215,6 @@ def test_over_a_slow_link_batches_get_smaller(tmp_path: Path) -> None:
         return receive_batch(request, context)
 
     with ScriptedServer(ask_for_all, limits=BATCHES, upload_batch=take_long) as server:
-        assert harvest_once(config(server.address, files), timeout=60).acknowledged == 6
-    assert sizes == [200_000, 200_000, 100_000, 100_000]
+        assert harvest_once(config(server.address, files), timeout=60).acknowledged == 8
+    assert max(sizes) > 100_000
+    assert max(sizes[-2:]) == 100_000

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -109,6 +110,31 @@ def test_the_health_address_tells_that_it_lives_and_how_it_is_though_the_server_
         assert get(health.address, "/live")[0] == 503
     with pytest.raises(urllib.error.URLError):
         get(address, "/live")
+
+
+@pytest.mark.parametrize(
+    ("listened", "asked"),
+    [(":0", ["127.0.0.1", "[::1]"]), ("[::]:0", ["127.0.0.1", "[::1]"]), ("[::1]:0", ["[::1]"])],
+)
+def test_the_health_address_may_be_of_ipv6_or_of_both_kinds(tmp_path: Path, listened: str, asked: list[str]) -> None:
+    """A kubelet asks the pod's address, and clusters have either kind, or both."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with Client(config("127.0.0.1:1", [tmp_path / "file"])) as client, Health(client, listened) as health:
+        host, _, port = health.address.rpartition(":")
+        assert host in ("[::]", "[::1]")
+        for one in asked:
+            assert get(f"{one}:{port}", "/live") == (200, "ok\n")
+        if len(asked) == 1:
+            with pytest.raises(urllib.error.URLError):
+                get(f"127.0.0.1:{port}", "/live")
+
+
+def test_where_there_is_no_ipv6_the_health_address_is_of_ipv4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with Client(config("127.0.0.1:1", [tmp_path / "file"])) as client, Health(client, ":0") as health:
+        assert health.address.startswith("0.0.0.0:")
+        assert get(health.address, "/live")[0] == 200
 
 
 def test_a_health_address_that_cannot_be_had_is_named(tmp_path: Path) -> None:

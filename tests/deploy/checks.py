@@ -137,7 +137,7 @@ def listening(manifests: Sequence[Manifest]) -> Iterator[str]:
             address = re.fullmatch(r"--(?:listen|metrics|health)=(.*):(\d+)", argument)
             if address and int(address[2]) not in _ports(container).values():
                 yield f"{named(workload)}: {container['name']}: {argument} is no port of the container"
-            if address and address[1] != "0.0.0.0":
+            if address and address[1]:  # 0.0.0.0 neither: the pod's address may be of IPv6
                 yield f"{named(workload)}: {container['name']}: {argument} cannot be reached from outside of the pod"
 
 

@@ -122,11 +122,14 @@ FAULTS: list[tuple[str, checks.Check, Callable[[list[Manifest]], Any], str]] = [
         "http",
     ),
     ("sqlite", checks.listening, lambda all_: container(all_)["args"].append("--listen=0.0.0.0:1"), "no port"),
-    (
-        "web",
-        checks.listening,
-        lambda all_: container(all_)["args"].append("--health=127.0.0.1:9465"),
-        "cannot be reached",
+    *(
+        (
+            "web",
+            checks.listening,
+            lambda all_, host=host: container(all_)["args"].append(f"--health={host}:9465"),
+            "cannot be reached",
+        )
+        for host in ("127.0.0.1", "0.0.0.0")
     ),
     ("sqlite", checks.arguments, lambda all_: container(all_)["args"].append("--grace=1 s"), "grace"),
     ("sqlite", checks.arguments, lambda all_: container(all_)["args"].append("--strore=x"), "--strore"),

@@ -54,6 +54,21 @@ def test_metrics_tell_what_was_moved_and_what_was_spared(sqlite_url: str) -> Non
     assert 'kharvest_store_seconds_count{operation="record"}' in text
 
 
+def test_without_a_host_it_listens_on_addresses_of_both_kinds() -> None:
+    """A pod's address, and so what probes and Prometheus ask, may be of IPv4 or of IPv6."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as free:
+        metrics = free.getsockname()[1]
+    with ServerProcess("memory:", "--metrics", f":{metrics}", listen=":0") as server:
+        port = server.address.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]"):
+            with Pod(f"{host}:{port}") as pod:
+                assert pod.references() == []
+            with urllib.request.urlopen(f"http://{host}:{metrics}/metrics", timeout=10) as reply:
+                assert reply.status == 200
+
+
 def test_sigterm_answers_held_calls_and_exits_0(sqlite_url: str) -> None:
     file = announced("/etc/a", b"a")
     with (
