@@ -19,11 +19,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 from load import Load, announce, chunks, upload_all
 
-from kharvest.server.config import CLIENT_UPLOADS
+from kharvest.client.batches import MAX_FILES
+from kharvest.client.uploads import MAX_BATCHES
+from kharvest.server.config import CLIENT_UPLOADS, MAX_BATCH_BYTES
 from kharvest.wire import v2_pb2 as v2
 from kharvest.wire.v2_pb2_grpc import HarvestStub
 
@@ -122,16 +125,24 @@ def upload(address: str, size: int, count: int) -> float:
             for chunk in versions(size, number):
                 yield v2.UploadRequest(chunk=chunk)
 
+        def batch(part: list[tuple[int, v2.File]]) -> v2.UploadBatchRequest:
+            whole = [v2.WholeContent(file=file, content=b"".join(versions(size, number))) for number, file in part]
+            return v2.UploadBatchRequest(pod=pod, contents=whole)
+
         started = time.perf_counter()
-        under_way: list[grpc.Future[v2.UploadReply]] = []
+        under_way: list[grpc.Future[Any]] = []
         numbered = list(enumerate(contents.values()))
-        for start in range(0, count, 500):
-            part = numbered[start : start + 500]
+        in_batch = min(MAX_FILES, MAX_BATCH_BYTES // size)
+        for start in range(0, count, MAX_FILES):
+            part = numbered[start : start + MAX_FILES]
             stub.Announce(v2.AnnounceRequest(pod=pod, files=[file for _, file in part]))
-            for number, file in part:
-                if len(under_way) == CLIENT_UPLOADS:
+            for first in range(0, len(part), max(1, in_batch)):
+                if len(under_way) == (MAX_BATCHES if in_batch else CLIENT_UPLOADS):
                     under_way.pop(0).result()
-                under_way.append(stub.Upload.future(requests(number, file)))
+                if in_batch:
+                    under_way.append(stub.UploadBatch.future(batch(part[first : first + in_batch])))
+                else:
+                    under_way.append(stub.Upload.future(requests(*part[first])))
         for call in under_way:
             call.result()
         return time.perf_counter() - started

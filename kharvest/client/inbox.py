@@ -24,6 +24,9 @@ class Touch(Flag):
     BYTES = 2
     """The bytes of the file that it names."""
     BOTH = 3
+    PATH = 4
+    """Where the directory itself is: it was renamed, and all that is below it lies elsewhere now."""
+    ALL = 7
 
 
 @dataclass(slots=True)

@@ -33,6 +33,7 @@ _BOTH = InotifyConstants.IN_CREATE | InotifyConstants.IN_MOVED_TO | InotifyConst
 _SELF = InotifyConstants.IN_DELETE_SELF | InotifyConstants.IN_MOVE_SELF
 # What reading a file does is not among these: our own reading must not wake us.
 _MASK = Mask(_BYTES | _NAME | _BOTH | _SELF | InotifyConstants.IN_ONLYDIR)
+_GUARD_MASK = Mask(_SELF | InotifyConstants.IN_ONLYDIR)
 
 
 class Inotify:
@@ -58,17 +59,30 @@ class Inotify:
         Raises:
             OSError: it cannot be watched: it went away, may not be read, or no watch is left.
         """
+        return self._add(directory, _MASK)
+
+    def guard(self, directory: str) -> None:
+        """Have it told when this real directory is renamed, and nothing of what happens in it.
+
+        That costs nothing however busy it is. What is watched is guarded too.
+
+        Raises:
+            OSError: as above.
+        """
+        self._add(directory, _GUARD_MASK)
+
+    def _add(self, directory: str, mask: Mask) -> bool:
         status = os.stat(directory)
         identity = status.st_dev, status.st_ino
         watch = self._watches.get(directory)
-        if watch is not None and watch.identity == identity and not watch.is_lost:
+        if watch is not None and watch.identity == identity and not watch.is_lost and watch.mask & mask == mask:
             return False
         if watch is not None:
             self.unwatch(directory)
         if not os.access(directory, os.R_OK):  # watchdog says nothing of it
             raise PermissionError(f"user {os.geteuid()} may not read it")
-        watch = _Watch(directory, identity, self._inbox, self._concerns)
-        watch.descriptor = self._kernel.add_callback(os.fsencode(directory), _MASK, watch, CallbackId(id(watch)))
+        watch = _Watch(directory, mask, identity, self._inbox, self._concerns)
+        watch.descriptor = self._kernel.add_callback(os.fsencode(directory), mask, watch, CallbackId(id(watch)))
         self._watches[directory] = watch
         return True
 
@@ -97,8 +111,9 @@ class _Watch(WatchCallback):
     """One watched directory; called on watchdog's thread."""
 
     def __init__(
-        self, directory: str, identity: tuple[int, int], inbox: Inbox, concerns: Callable[[Place], bool]
+        self, directory: str, mask: Mask, identity: tuple[int, int], inbox: Inbox, concerns: Callable[[Place], bool]
     ) -> None:
+        self.mask = mask
         self.identity = identity
         self.descriptor: WatchDescriptor | None = None
         self.is_lost = False  # it is not at this path any more
@@ -112,7 +127,9 @@ class _Watch(WatchCallback):
         if mask & _SELF:
             self.is_lost = True
         place = Place(self._directory, os.fsdecode(event.name))
-        if self._concerns(place):
+        if mask & InotifyConstants.IN_MOVE_SELF:
+            self._inbox.touch(place, Touch.ALL)
+        elif self._concerns(place):
             touch = Touch.BOTH if mask & (_BOTH | _SELF) else Touch.BYTES if mask & _BYTES else Touch.NAME
             self._inbox.touch(place, touch)
 

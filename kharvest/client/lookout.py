@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from kharvest.client.inbox import Inbox
@@ -78,6 +78,12 @@ class Lookout(Generic[S]):
             return (*names.get(place.name, ()), *names.get("", ()))
         return {subject for subjects in names.values() for subject in subjects}
 
+    def below(self, directory: str) -> Collection[S]:
+        """The subjects that anything in a directory, or below it, concerns."""
+        inside = f"{directory}/"
+        directories = [one for one in self._index if one == directory or one.startswith(inside)]
+        return {subject for one in directories for subject in self.at(Place(one, ""))}
+
     def concerns(self, place: Place) -> bool:
         """Whether an entry of a directory concerns any subject. May be asked on any thread."""
         names = self._index.get(place.directory)
@@ -94,9 +100,12 @@ class Lookout(Generic[S]):
                 del self._index[place.directory]
 
     def tidy(self) -> None:
-        """Watch no longer where no subject leads."""
+        """Watch no longer where no subject leads, and guard the directories above those where one does."""
         if self._inotify is not None:
-            self._inotify.keep_only(set(self._index))
+            above = {ancestor for directory in self._index for ancestor in _above(directory)}
+            self._inotify.keep_only(above | self._index.keys())
+            for directory in above - self._index.keys():
+                self._guard(directory)
         for directory in self._polled.keys() - self._index.keys():
             del self._polled[directory]
 
@@ -133,6 +142,13 @@ class Lookout(Generic[S]):
             names = self._index.setdefault(place.directory, {})
             names[place.name] = (*names.get(place.name, ()), subject)
 
+    def _guard(self, directory: str) -> None:
+        try:
+            if self._inotify is not None:
+                self._inotify.guard(directory)
+        except OSError as error:  # then the rescan finds out
+            logger.debug("%r cannot be guarded: %s", directory, error)
+
     def _watch(self, directory: str) -> bool:
         """Watch a directory; whether that is new. Where it cannot be, it is polled."""
         try:
@@ -147,6 +163,10 @@ class Lookout(Generic[S]):
                 logger.log(level, "%r cannot be watched (%s); it is polled", directory, reason)
                 self._polled[directory] = reason
             return False
+        if is_new:
+            for above in _above(directory):
+                if above not in self._index:
+                    self._guard(above)
         remote = self._mounts.remote_type(self._inotify.device(directory))
         if remote is not None:  # events come of what is changed here, but not of what others change
             if directory not in self._polled:
@@ -155,6 +175,12 @@ class Lookout(Generic[S]):
         elif self._polled.pop(directory, None) is not None:
             logger.info("%r can be watched again", directory)
         return is_new
+
+
+def _above(directory: str) -> Iterator[str]:
+    """The directories above a real one, without the root, which nobody renames."""
+    while (directory := directory.rpartition("/")[0]) != "":
+        yield directory
 
 
 def _places(tracer: Tracer, subject: Subject) -> tuple[Place, ...]:

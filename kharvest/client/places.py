@@ -31,8 +31,8 @@ class Tracer:
         """The places that decide what the absolute `path` names: every link on the way, and its last entry.
 
         Where the path leads nowhere, the last place is the entry that is missing: in the nearest directory that
-        exists. A change of what the path names changes one of these entries, unless a directory that is no
-        link is renamed above the innermost one.
+        exists. A change of what the path names changes one of these entries, unless a directory on the way that is
+        no link is renamed: see `Inotify.guard`.
         """
         parent, name = os.path.split(path)
         directory, places = self._directory(parent or "/")

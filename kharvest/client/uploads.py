@@ -21,7 +21,7 @@ from kharvest.wire import v2_pb2
 
 logger = logging.getLogger(__name__)
 
-_MAX_BATCHES = 2
+MAX_BATCHES = 2
 """Under way at once: one is sent while the server stores the other. Each is held in memory."""
 _FIRST_BATCH_BYTES = 256 * 1024
 _LEAST_BATCH_BYTES = 16 * 1024
@@ -129,7 +129,7 @@ class Uploads:
             is_small = version.size <= min(self._batch_bytes, limits.max_batch_bytes) and limits.max_batch_bytes
             (self._small if is_small else self._large).append((track, version))
         most = max(1, limits.max_uploads)
-        while self._small and len(self._batches) < _MAX_BATCHES and self._running < most:
+        while self._small and len(self._batches) < MAX_BATCHES and self._running < most:
             self._pack(limits)
         while self._large and len(self._streams) < max(1, most - 1) and self._running < most:
             track, version = self._large.popleft()

@@ -139,7 +139,8 @@ class Watchlist:
             return
         moved: set[Track | Root | Input] = set()
         for place, touch in places.items():
-            for subject in self._lookout.at(place):
+            is_moved = Touch.PATH in touch
+            for subject in self._lookout.below(place.directory) if is_moved else self._lookout.at(place):
                 if isinstance(subject, Track):
                     self._observer.touch(subject, written=Touch.BYTES in touch)
                 elif isinstance(subject, Input):

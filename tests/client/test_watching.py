@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from harness import ServerThread
+from watchdog.observers.inotify_c import InotifyEvent
 
 from client.watched import REMOVED, SETTLE_SECONDS, Watched, md5, until
+from kharvest.client import inotify
 
 
 @pytest.fixture
@@ -205,6 +207,60 @@ def test_a_directory_that_is_replaced_in_one_go_is_watched_again(watched: Watche
     watched.wait_for(directory / "file", b"other")
     (directory / "file").write_bytes(b"changed")
     watched.wait_for(directory / "file", b"changed")
+
+
+@pytest.mark.parametrize("how", ["paths", "directories", "globs"])
+def test_a_directory_far_above_that_is_renamed_takes_its_files_along(
+    harvest_server: ServerThread, tmp_path: Path, pod_name: str, how: str
+) -> None:
+    top, file = tmp_path / "top", tmp_path / "top/a/b/c/file"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"first")
+    settings = {
+        "paths": {},
+        "directories": {"directories": (str(file.parent),)},
+        "globs": {"globs": (f"{file.parent}/*",)},
+    }[how]
+    with Watched(harvest_server.address, *([file] if how == "paths" else []), pod=pod_name, **settings) as watched:
+        watched.wait_for(file, b"first")
+        top.rename(tmp_path / "away")
+        watched.wait_for(file, None)
+        (tmp_path / "away/a/b/c/file").write_bytes(b"elsewhere")
+        (tmp_path / "away").rename(top)
+        watched.wait_for(file, b"elsewhere")
+        other = tmp_path / "other/a/b/c"
+        other.mkdir(parents=True)
+        (other / "file").write_bytes(b"other")
+        top.rename(tmp_path / "old")  # replaced in one go
+        (tmp_path / "other").rename(top)
+        watched.wait_for(file, b"other")
+        file.write_bytes(b"changed")
+        watched.wait_for(file, b"changed")
+
+
+def test_a_busy_directory_far_above_does_not_wake_the_client(
+    harvest_server: ServerThread, tmp_path: Path, pod_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[bytes] = []
+    on_event = inotify._Watch.on_event
+
+    def counted(watch: inotify._Watch, event: InotifyEvent) -> None:
+        events.append(event.name)
+        on_event(watch, event)
+
+    monkeypatch.setattr(inotify._Watch, "on_event", counted)
+    file = tmp_path / "a/b/file"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"first")
+    with Watched(harvest_server.address, file, pod=pod_name) as watched:
+        watched.wait_for(file, b"first")
+        for number in range(100):
+            (tmp_path / f"busy {number}").touch()
+            (tmp_path / "a" / f"busy {number}").touch()
+        file.write_bytes(b"second")
+        watched.wait_for(file, b"second")
+    assert b"file" in events
+    assert not [name for name in events if name.startswith(b"busy")]
 
 
 def test_a_removal_is_recorded_once(watched: Watched, directory: Path) -> None:

@@ -14,8 +14,8 @@ PAGES = [
     ROOT / "docs" / page
     for page in (
         "how-to/deploy-the-server.md",
-        "how-to/sidecar.md",
-        "how-to/job.md",
+        "how-to/run-a-sidecar.md",
+        "how-to/harvest-a-job.md",
         "explanation/daemonset.md",
     )
 ]
@@ -34,7 +34,7 @@ def test_the_yaml_of_a_page_is_yaml(page: Path) -> None:
 
 
 def test_the_example_of_the_sidecar_s_page_is_the_one_in_the_tree() -> None:
-    text = (ROOT / "docs/how-to/sidecar.md").read_text()
+    text = (ROOT / "docs/how-to/run-a-sidecar.md").read_text()
     for file in ("watched.yaml", "client.yaml"):
         (block,) = re.findall(rf"^```yaml\n# {file}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         assert yaml.safe_load(block) == yaml.safe_load((DEPLOY / "examples/web" / file).read_text())
@@ -45,7 +45,7 @@ def test_the_example_of_the_sidecar_s_page_is_the_one_in_the_tree() -> None:
     [
         ("deploy-the-server", "server/sqlite"),
         ("deploy-the-server", "examples/sqlite-original-names"),
-        ("sidecar", "examples/web"),
+        ("run-a-sidecar", "examples/web"),
     ],
 )
 def test_the_pages_tell_the_memory_that_the_manifests_ask_for(page: str, overlay: str) -> None:

@@ -1,6 +1,6 @@
 """What the manifests ask for is what kharvest needs, measured here.
 
-The figures of docs/how-to/deploy-the-server.md and docs/how-to/sidecar.md come from
+The figures of docs/how-to/deploy-the-server.md and docs/how-to/run-a-sidecar.md come from
 
     pytest tests/deploy/test_resources.py --log-cli-level=INFO
 """
