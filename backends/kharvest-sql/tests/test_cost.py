@@ -140,6 +140,6 @@ def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.Monke
         for first in range(0, 2_000, 100):
             record(store, batch_of(2_000, first))
         remembered = store._memory._current
-        for recent in (remembered.pods, remembered.metadata, remembered.wearers):
+        for recent in (remembered.pods, remembered.metadata, remembered.metadata_by_id):
             assert len(recent._young) + len(recent._old) < 200
         assert len(store.newest([Timeline(Pod("n0", "web-0"), "/f1")])) == 1
