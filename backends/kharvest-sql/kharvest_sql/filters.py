@@ -61,7 +61,7 @@ class Plan:
         way: how its rows are found.
         times: conditions on the time, which every index serves.
         others: conditions for which rows have to be passed over.
-        walk: the same by time, if the way has many values: as what so many have is common, it may well be found sooner.
+        walk: the same by time, if the way has many values: what so many have is common, and may well be found sooner.
     """
 
     table: str
@@ -80,11 +80,11 @@ def plan(session: Session, identities: Identities, query: Query) -> Plan | None:
     """How to answer a query; None if nothing can match."""
     filters = list(_filters(session, identities, query))
     ways = [one.way for one in filters if one.way is not None]
-    if any(not way.values for way in ways):
-        return None
     if _of_newest(query):
         ways = [way for way in ways if _is_short(way)] or [_all_paths(session)]
     best = min(ways, key=lambda way: len(way.values), default=Way())
+    if best.column and not best.values:
+        return None
     others = _others(filters, best)
     if others and len(best.values) > MOST_WALKED:
         best = Way()
@@ -92,10 +92,13 @@ def plan(session: Session, identities: Identities, query: Query) -> Plan | None:
     newest = _of_newest(query) and bool(best.column)
     if query.latest and not newest:
         others.append(_latest(query))
+    table = _NEWEST if newest else _HISTORY
     walk = None
-    if not newest and not others and len(best.values) > MOST_WALKED:
-        walk = Plan(_HISTORY, Way(), times(query), tuple(_others(filters, Way())))
-    return Plan(_NEWEST if newest else _HISTORY, best, times(query), tuple(others), walk)
+    if not others and len(best.values) > MOST_WALKED:
+        paths = _all_paths(session) if newest else Way()
+        if len(paths.values) <= MOST_WALKED and bool(paths.values) == newest:
+            walk = Plan(table, paths, times(query), tuple(_others(filters, paths)))
+    return Plan(table, best, times(query), tuple(others), walk)
 
 
 def _others(filters: Sequence[Filter], best: Way) -> list[Condition]:
