@@ -51,23 +51,15 @@ class Session:
             self.run(f"{sql} ({', '.join('?' * len(some))})", some)
 
     def with_rows(
-        self,
-        sql: str,
-        columns: str,
-        rows: Collection[Sequence[int]],
-        parameters: Sequence[Any] = (),
-        before: Sequence[Any] = (),
+        self, sql: str, columns: str, rows: Collection[Sequence[int]], parameters: Sequence[Any] = ()
     ) -> Sequence[Any]:
-        """The rows of `sql`, in which `{rows}` stands for the table `given` of `rows`.
-
-        `parameters` come behind it, those named `before` in front of it.
-        """
+        """The rows of `sql`, in which `{rows}` stands for the table `given` of `rows`; `parameters` come behind it."""
         if not rows:
             return ()
         table = f"{self.dialect.rows(columns)} AS given"
         return self.all(
             sql.format(rows=table, then=self.dialect.then),
-            (*before, *self.dialect.rows_parameters(rows), *parameters),
+            (*self.dialect.rows_parameters(rows), *parameters),
         )
 
     def insert(self, table: Table, key: str, others: str, rows: Sequence[Row]) -> None:

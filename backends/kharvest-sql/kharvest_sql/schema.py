@@ -175,6 +175,8 @@ REFERENCE = Table(
     Index("kharvest_reference_metadata", "metadata_id", "observed_at_ns", "pod_id", "path_id", "signature_id"),
     Index("kharvest_reference_signature", "signature_id", "observed_at_ns", "pod_id", "path_id", "metadata_id"),
     sqlite_with_rowid=False,
+    # Every row changes once, when it is replaced: with room for that beside it, PostgreSQL leaves the indexes alone.
+    postgresql_with={"fillfactor": 50},
 )
 """The history. `replaced_at_ns` is the time of the next reference of the timeline: what a pod held at a time T are
 its references with `observed_at_ns` < T <= `replaced_at_ns`."""

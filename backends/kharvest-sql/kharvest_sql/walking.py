@@ -102,48 +102,44 @@ class Walk:
         end_ns = self.direction.nth(times.values(), -(-wanted // share) - 1)
         if share == 1:
             values = [value for value, time_ns in times.items() if self.direction.is_within(time_ns, end_ns)]
-        # ... or one of them alone has had enough, however seldom the others come.
-        alone = self._times(values, wanted - 1).values() if len(values) > 1 else ()
-        ends = [*alone] if end_ns is None else [*alone, end_ns]
-        return values, self.direction.nth(ends, 0)
+        # ... or before that, one of them alone has had enough, however seldom the others come.
+        alone = self._times(values, wanted - 1, end_ns).values() if len(values) > 1 else ()
+        return values, self.direction.nth(alone, 0) if alone else end_ns
 
-    def _times(self, values: Sequence[int], skipped: int) -> dict[int, int]:
-        """For each of the way's values that has so many rows and one more, the time of that one."""
-        parameters = _parameters(self.bounds)
+    def _times(self, values: Sequence[int], skipped: int, end_ns: int | None = None) -> dict[int, int]:
+        """For each of the way's values that has so many rows and one more, until a time, the time of that one."""
+        bounds = [*self.bounds, *self.direction.until(end_ns)]
+        parameters = _parameters(bounds)
+        column = self.how.way.column
+        of_value = Condition(f"r.{column} = {{value}}" if column else "1 = 1")
         sql = (
-            f"SELECT r.observed_at_ns FROM {self.how.table} r WHERE {_all(self._of('{value}'), *self.bounds)} "  # noqa: S608
+            f"SELECT r.observed_at_ns FROM {self.how.table} r WHERE {_all(of_value, *bounds)} "  # noqa: S608
             f"ORDER BY r.observed_at_ns {self.direction.word} LIMIT 1 OFFSET {skipped}"
         )
         if len(values) == 1:
             row = self.session.first(sql.format(value=values[0]), parameters)
             return {} if row is None else {values[0]: row[0]}
-        rows = self.session.with_rows(
-            f"SELECT given.id, ({sql.format(value='given.id')}) FROM {{rows}}",  # noqa: S608
-            "id",
-            [(value,) for value in values],
-            before=parameters,
-        )
+        statement, times, behind = self.session.dialect.of_each(values, sql)
+        rows = self.session.all(statement, [*parameters * times, *behind])
         return {value: time_ns for value, time_ns in rows if time_ns is not None}
 
     def _rows(self, values: Sequence[int], conditions: Sequence[Condition], wanted: int) -> list[Position]:
         """The first keys that satisfy the conditions."""
-        parameters = _parameters(conditions)
-        value = str(values[0]) if len(values) == 1 else "given.id"
-        end = f"WHERE {_all(self._of(value), *conditions)} ORDER BY {self.direction.order} LIMIT {wanted}"
-        if len(values) <= 1:
-            rows = self.session.all(f"SELECT {_KEY} FROM {self.how.table} r {end}", parameters)  # noqa: S608
+        table, column, order = self.how.table, self.how.way.column, self.direction.order
+        parameters: Sequence[Any] = ()
+        if len(values) > 1:
+            where = _all(*conditions)
+            found, parameters = self.session.dialect.found(table, column, values, where, order, wanted)
         else:
-            sql = f"SELECT {_KEY} FROM {{rows}} {{then}} {self.how.table} r {end}"  # noqa: S608
-            rows = self.session.with_rows(sql, "id", [(value,) for value in values], parameters)
+            of_value = Condition(f"r.{column} = {values[0]}" if values else "1 = 1")
+            found = f"FROM {table} r WHERE {_all(of_value, *conditions)}"
+        sql = f"SELECT {_KEY} {found} ORDER BY {order} LIMIT {wanted}"
+        rows = self.session.all(sql, [*parameters, *_parameters(conditions)])
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
-
-    def _of(self, value: str) -> Condition:
-        column = self.how.way.column
-        return Condition(f"r.{column} = {value}" if column else "1 = 1")
 
 
 def _all(*conditions: Condition) -> str:
-    return " AND ".join(one.sql for one in conditions)
+    return " AND ".join(one.sql for one in conditions) or "1 = 1"
 
 
 def _parameters(conditions: Iterable[Condition]) -> list[Any]:

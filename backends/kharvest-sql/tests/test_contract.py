@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import md5, sha256
+from itertools import product
 from random import Random
 
 import pytest
@@ -392,6 +393,36 @@ def test_every_query_gives_what_the_contract_says(
         for table in ("newest", "reference", "signature", "path", "pod", "metadata", "metadata_pair"):
             assert session.all(f"SELECT * FROM kharvest_{table}") == [], table
     other.close()
+
+
+@pytest.mark.parametrize("most_walked", [128, 3])
+def test_what_many_pods_have_comes_in_order_whole_and_once(
+    store: SqlStore, most_walked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kharvest_sql.filters.MOST_WALKED", most_walked)
+    monkeypatch.setattr("kharvest_sql.pages.WALKED", (5, 50))
+    random = Random(most_walked)
+    some = [
+        reference(random.randrange(100), f"/{n % 7}", f"web-{n % 40}", n=str(n % 40), app="web") for n in range(300)
+    ]
+    chatty = [reference(40 + n % 20, f"/{n}", "web-7", n="7", app="web") for n in range(120)]
+    others = [
+        reference(random.randrange(100), f"/{n % 7}", f"db-{n % 40}", n=str(n % 40), app="db") for n in range(300)
+    ]
+    record(store, *some, *chatty, *others)
+    model = Model(all_references(store, Query()))
+    questions: list[dict[str, object]] = [
+        {"metadata": Metadata({"app": "web"})},
+        {"metadata": Metadata({"app": "web", "n": "7"})},
+        {"metadata": Metadata({"app": "web"}), "since_ns": 30, "until_ns": 55},
+        {"metadata": Metadata({"app": "db"}), "path": "/3"},
+        {"namespace": "shop"},
+        {"path_prefix": "/1"},
+    ]
+    for asked in questions:
+        for order, latest, limit in product(Order, (False, True), (9, 50, 1000)):
+            query = Query(**asked, order=order, latest=latest, limit=limit)  # type: ignore[arg-type]
+            assert all_references(store, query) == model.matching(query), query
 
 
 def test_what_one_handle_remembers_ends_when_another_forgets(store: SqlStore, url: str) -> None:
