@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from harness.real import RealServer, RealServers
+from harness.real.fixtures import real_servers
 
 from kharvest_sql.store import SqlStore, open_store
+
+__all__ = ["real_servers"]
 
 OWN = ("postgresql", "mariadb")
 VARIABLES = {"postgresql": "KHARVEST_TEST_POSTGRESQL", "mariadb": "KHARVEST_TEST_MYSQL"}
