@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, Inspector, Table, inspect
+from sqlalchemy.exc import DBAPIError
 
 from kharvest.spi import IncompatibleSchema, InvalidStoreURL
 from kharvest_sql.dialects import Dialect
@@ -43,18 +44,20 @@ def pair_of(connection: Connection, where: str) -> bytes | None:
         IncompatibleSchema: the tables are of another version.
         InvalidStoreURL: another program has a table of that name.
     """
-    inspector = inspect(connection)
-    if not inspector.has_table(STORE.name):
+    try:
+        row = connection.exec_driver_sql("SELECT schema_version, pair FROM kharvest_store").first()
+    except DBAPIError:  # no such table, or no such column: each driver has its own way to say so
+        inspector = inspect(connection)
+        if not inspector.has_table(STORE.name):
+            return None
+        if "schema_version" not in _columns(inspector, STORE):  # which a store of any version has
+            raise _foreign(where, STORE) from None
+        row = connection.exec_driver_sql("SELECT schema_version, NULL FROM kharvest_store").first()
+    if row is None:
         return None
-    columns = _columns(inspector, STORE)
-    if "schema_version" not in columns:  # which a store of any version has
-        raise _foreign(where, STORE)
-    version = connection.exec_driver_sql("SELECT schema_version FROM kharvest_store").scalar()
-    if version is None:
-        return None
-    if version != SCHEMA_VERSION:
-        raise IncompatibleSchema(found=version, supported=SCHEMA_VERSION)
-    return bytes(connection.exec_driver_sql("SELECT pair FROM kharvest_store").scalar_one())
+    if row[0] != SCHEMA_VERSION or row[1] is None:
+        raise IncompatibleSchema(found=row[0], supported=SCHEMA_VERSION)
+    return bytes(row[1])
 
 
 def _is_left_by_us(connection: Connection, inspector: Inspector, table: Table) -> bool:

@@ -131,6 +131,12 @@ def test_a_table_of_another_program_is_refused_and_left_as_it_is(
     assert tables_of(url) == before
 
 
+def test_a_later_version_with_other_columns_is_refused_as_such(url: str) -> None:
+    statements = ("CREATE TABLE kharvest_store (schema_version BIGINT)", "INSERT INTO kharvest_store VALUES (99)")
+    administer(make_url(url), *statements)
+    refused(open_store, url, IncompatibleSchema, "version 99.*; upgrade the backend's package")
+
+
 def test_a_creation_that_was_interrupted_is_completed(server_url: str) -> None:
     engine = create_engine(server_url)
     TABLES.create_all(engine, tables=[CHUNK, CONTENT, POD, STORE])
