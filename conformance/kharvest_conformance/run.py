@@ -14,9 +14,10 @@ from kharvest.spi import InvalidValue, KharvestError
 from kharvest_conformance.deviations import read_deviations
 from kharvest_conformance.registered import registered
 from kharvest_conformance.report import Report
-from kharvest_conformance.session import SESSION, parse_seed
+from kharvest_conformance.session import DEFAULT_EXAMPLES, SESSION, parse_seed
 
 HANG_SECONDS = 300
+"""After as long in one test, at the usual depth, the stacks of all threads are shown."""
 
 
 class RunFailed(KharvestError):
@@ -72,7 +73,9 @@ def run_suite(
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     isolated = ["-c", os.devnull, "--rootdir", str(Path(__file__).parent), "-p", "no:cacheprovider", "--noconftest"]
     isolated += ["--disable-plugin-autoload", "-p", "kharvest_conformance.plugin", "-W", "error"]
-    isolated += ["-o", f"faulthandler_timeout={HANG_SECONDS}", "-q", "-rN", "--no-header"]
+    # Showing the stacks of running threads can crash the process: a deep test that takes long must not get there.
+    patience = HANG_SECONDS * max(1, (examples or DEFAULT_EXAMPLES) // DEFAULT_EXAMPLES)
+    isolated += ["-o", f"faulthandler_timeout={patience}", "-q", "-rN", "--no-header"]
     collector = _Collector()
     inherited = os.environ.pop("PYTEST_ADDOPTS", None)
     try:

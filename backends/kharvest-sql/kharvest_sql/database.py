@@ -58,7 +58,8 @@ class Session:
             return ()
         table = f"{self.dialect.rows(columns)} AS given"
         return self.all(
-            sql.format(rows=table, then=self.dialect.then), (*self.dialect.rows_parameters(rows), *parameters)
+            sql.format(rows=table, then=self.dialect.then),
+            (*self.dialect.rows_parameters(rows), *parameters),
         )
 
     def insert(self, table: Table, key: str, others: str, rows: Sequence[Row]) -> None:

@@ -26,6 +26,21 @@ class Dialect(Protocol):
     def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
         """The parameters that `rows` takes. There is at least one row."""
 
+    def of_each(self, values: Sequence[int], select: str) -> tuple[str, int, tuple[Any, ...]]:
+        """A statement with one row for each value: the value, and what `select` gives with it for `{value}`.
+
+        Also, how many times it takes the parameters of `select`, and the parameters behind these.
+        """
+
+    def found(
+        self, table: str, column: str, values: Sequence[int], where: str, order: str, limit: int
+    ) -> tuple[str, tuple[Any, ...]]:
+        """From FROM to WHERE: the rows `r` of a table with one of the values in an indexed column that satisfy `where`.
+
+        Also, the parameters in front of those of `where`. No more than `limit` are needed for each value, those that
+        are the first in `order`; there may come more.
+        """
+
     def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
         """Insert rows of the columns `key` and `others`; where the key is there, set the others or change nothing."""
 
@@ -62,6 +77,12 @@ def _on_conflict(key: Sequence[str], values: Sequence[str]) -> str:
     return f" ON CONFLICT ({', '.join(key)}) DO {action}"
 
 
+def _of_each(dialect: Dialect, values: Sequence[int], select: str) -> tuple[str, int, tuple[Any, ...]]:
+    given = f"{dialect.rows('id')} AS given"
+    sql = f"SELECT given.id, ({select.format(value='given.id')}) FROM {given}"  # noqa: S608  as above
+    return sql, 1, dialect.rows_parameters([(value,) for value in values])
+
+
 def _marks(number: int) -> str:
     return ", ".join("?" * number)
 
@@ -88,6 +109,22 @@ class Sqlite(Dialect):
 
     def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
         return (json.dumps(list(rows), separators=(",", ":")),)
+
+    def of_each(self, values: Sequence[int], select: str) -> tuple[str, int, tuple[Any, ...]]:
+        return _of_each(self, values, select)
+
+    def found(
+        self,
+        table: str,
+        column: str,
+        values: Sequence[int],
+        where: str,
+        order: str,  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+    ) -> tuple[str, tuple[Any, ...]]:
+        given = f"{self.rows('id')} AS given"
+        sql = f"FROM {given} CROSS JOIN {table} r WHERE r.{column} = given.id AND {where}"
+        return sql, self.rows_parameters([(value,) for value in values])
 
     def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
         columns = [*key, *others]
@@ -127,6 +164,17 @@ class PostgreSQL(Dialect):
     def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
         return tuple(list(column) for column in zip(*rows, strict=True))
 
+    def of_each(self, values: Sequence[int], select: str) -> tuple[str, int, tuple[Any, ...]]:
+        return _of_each(self, values, select)
+
+    def found(
+        self, table: str, column: str, values: Sequence[int], where: str, order: str, limit: int
+    ) -> tuple[str, tuple[Any, ...]]:
+        # Its planner is free to turn a join into a walk over all of the table, but not this.
+        given = f"{self.rows('id')} AS given"
+        one = f"SELECT * FROM {table} r WHERE r.{column} = given.id AND {where} ORDER BY {order} LIMIT {limit}"  # noqa: S608
+        return f"FROM {given} CROSS JOIN LATERAL ({one}) AS r WHERE 1 = 1", self.rows_parameters([(v,) for v in values])
+
     def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
         columns = [*key, *others]
         kinds = ["bytea" if isinstance(table.c[name].type, LargeBinary) else "bigint" for name in columns]
@@ -165,6 +213,23 @@ class MySQL(Dialect):
 
     def rows_parameters(self, rows: Collection[Sequence[int]]) -> tuple[Any, ...]:
         return (json.dumps(list(rows), separators=(",", ":")),)
+
+    # MariaDB finds a range of an index (of one pod, since a time) for constants only, not for what another row holds.
+
+    def of_each(self, values: Sequence[int], select: str) -> tuple[str, int, tuple[Any, ...]]:
+        parts = (f"SELECT {value}, ({select.format(value=value)})" for value in values)
+        return " UNION ALL ".join(parts), len(values), ()
+
+    def found(
+        self,
+        table: str,
+        column: str,
+        values: Sequence[int],
+        where: str,
+        order: str,  # noqa: ARG002
+        limit: int,  # noqa: ARG002
+    ) -> tuple[str, tuple[Any, ...]]:
+        return f"FROM {table} r WHERE r.{column} IN ({', '.join(map(str, values))}) AND {where}", ()
 
     def upsert(self, table: Table, key: Sequence[str], others: Sequence[str], *, change: bool) -> str:
         columns = [*key, *others]

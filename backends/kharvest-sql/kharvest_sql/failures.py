@@ -11,6 +11,9 @@ from sqlalchemy import exc
 from kharvest.spi import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 
 _RIGHTS = "give this user the right to write the file and its directory"
+_CREDENTIALS = "correct the user and the password in the store's URL"
+_DATABASE = "create the database, or correct its name in the store's URL"
+_GRANT = "give this user the right to create tables in the database, and to read and write them"
 
 _SQLITE = {
     sqlite3.SQLITE_FULL: StoreFull,
@@ -29,10 +32,26 @@ _SQLITE_REMEDIES = {
 # SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL = {"53100": StoreFull, "XX001": StoreCorrupt, "XX002": StoreCorrupt}
 _POSTGRESQL_AGAIN = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_POSTGRESQL_REMEDIES = {
+    "28P01": _CREDENTIALS,
+    "28000": _CREDENTIALS,
+    "3D000": _DATABASE,
+    "42501": _GRANT,
+    "25006": _GRANT,  # the server, or what this user does, is read-only
+}
 
 # https://mariadb.com/docs/server/reference/error-codes
 _MYSQL = {1021: StoreFull, 1114: StoreFull, 1034: StoreCorrupt, 1194: StoreCorrupt, 1195: StoreCorrupt}
 _MYSQL_AGAIN = frozenset({1205, 1213})  # lock wait timeout, deadlock
+_MYSQL_REMEDIES = {
+    1044: _GRANT,
+    1045: _CREDENTIALS,
+    1049: _DATABASE,
+    1142: _GRANT,
+    1290: _GRANT,  # the server is read-only
+    1792: _GRANT,  # the transaction is read-only
+    1836: _GRANT,  # the server is read-only
+}
 
 _AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
 
@@ -42,21 +61,24 @@ class Interrupted(StoreUnavailable):
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Raise what SQLAlchemy or a driver raises as an error of kharvest; a mistake in our SQL stays what it is."""
+def told(remedy: str = "try again when it is back") -> Iterator[None]:
+    """Raise what SQLAlchemy or a driver raises as an error of kharvest; a mistake in our SQL stays what it is.
+
+    `remedy` is what to do when the database is away for no reason that we know.
+    """
     try:
         yield
     except exc.SQLAlchemyError as error:
-        told_as = _translated(error)
+        told_as = _translated(error, remedy)
         if told_as is None:
             raise
         raise told_as from error
 
 
-def _translated(error: exc.SQLAlchemyError) -> StoreError | None:
+def _translated(error: exc.SQLAlchemyError, remedy: str) -> StoreError | None:
     original = getattr(error, "orig", None)
     if original is None:
-        return StoreUnavailable(str(error)) if isinstance(error, _AWAY) else None
+        return StoreUnavailable(str(error), remedy) if isinstance(error, _AWAY) else None
     reason = " ".join(str(original).split())
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original, reason)
@@ -67,10 +89,10 @@ def _translated(error: exc.SQLAlchemyError) -> StoreError | None:
         return kind(reason)
     if state in _POSTGRESQL_AGAIN or number in _MYSQL_AGAIN:
         return Interrupted(reason, "try again")
+    known = _POSTGRESQL_REMEDIES.get(state or "") or (_MYSQL_REMEDIES.get(number) if isinstance(number, int) else None)
     disconnected = isinstance(error, exc.DBAPIError) and error.connection_invalidated
-    # 42501: no right to do that; 25006: the server, or the user's sessions, are read-only.
-    if disconnected or isinstance(error, _AWAY) or state in {"42501", "25006"}:
-        return StoreUnavailable(reason)
+    if known or disconnected or isinstance(error, _AWAY):
+        return StoreUnavailable(reason, known or remedy)
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,16 @@ from kharvest_sql.database import Session
 from kharvest_sql.identities import Identities, digest_of_pair
 from kharvest_sql.schema import HEAD_BYTES, NEVER_REPLACED
 
-MOST_WAYS = 128
-"""As many pods, paths or signatures are looked up one by one; with more, the history is walked in the order of time.
-SQLite allows 500 parts in a compound SELECT."""
+MOST_WAYS = 900
+"""As many pods, paths, signatures or sets of metadata are looked up one by one; with more, what is asked for is so
+common that the history is walked in the order of time. (MariaDB takes a list of 1000 for a table, and is slow.)"""
+MOST_WALKED = 128
+"""The same, where what they lead to has to be checked row by row: each is given a part of what one page looks at."""
+_MOST_CHECKED = 10_000
+"""Sets of metadata that are checked for a second pair."""
+
+_HISTORY = "kharvest_reference"
+_NEWEST = "kharvest_newest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +44,12 @@ class Filter:
     """One thing that a query asks for.
 
     Attributes:
-        way: how the rows can be found that satisfy it; None if there are too many values.
+        way: how exactly the rows can be found that satisfy it; None if there are too many values.
         conditions: what a row that was found otherwise has to satisfy.
-        exact: whether all rows that `way` finds satisfy it.
     """
 
     way: Way | None
     conditions: tuple[Condition, ...]
-    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +61,57 @@ class Plan:
         way: how its rows are found.
         times: conditions on the time, which every index serves.
         others: conditions for which rows have to be passed over.
+        walk: the same by time, if the way has many values: what so many have is common, and may well be found sooner.
     """
 
     table: str
     way: Way
     times: tuple[Condition, ...]
     others: tuple[Condition, ...]
+    walk: Plan | None = None
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether an index has the rows of each of the values in the order of time. None has the newest of a pod."""
+        return (self.table, self.way.column) != (_NEWEST, "pod_id")
 
 
 def plan(session: Session, identities: Identities, query: Query) -> Plan | None:
     """How to answer a query; None if nothing can match."""
     filters = list(_filters(session, identities, query))
     ways = [one.way for one in filters if one.way is not None]
-    if any(not way.values for way in ways):
-        return None
+    if _of_newest(query):
+        ways = [way for way in ways if _is_short(way)] or [_all_paths(session)]
     best = min(ways, key=lambda way: len(way.values), default=Way())
-    others = [condition for one in filters if not (one.exact and one.way == best) for condition in one.conditions]
+    if best.column and not best.values:
+        return None
+    others = _others(filters, best)
+    if others and len(best.values) > MOST_WALKED:
+        best = Way()
+        others = _others(filters, best)
     newest = _of_newest(query) and bool(best.column)
     if query.latest and not newest:
         others.append(_latest(query))
-    return Plan("kharvest_newest" if newest else "kharvest_reference", best, times(query), tuple(others))
+    table = _NEWEST if newest else _HISTORY
+    walk = None
+    if not others and len(best.values) > MOST_WALKED:
+        paths = _all_paths(session) if newest else Way()
+        if len(paths.values) <= MOST_WALKED and bool(paths.values) == newest:
+            walk = Plan(table, paths, times(query), tuple(_others(filters, paths)))
+    return Plan(table, best, times(query), tuple(others), walk)
+
+
+def _others(filters: Sequence[Filter], best: Way) -> list[Condition]:
+    return [condition for one in filters if one.way != best for condition in one.conditions]
+
+
+def _is_short(way: Way) -> bool:
+    """Whether the newest references that a way leads to come in the order of time, or are few enough to be sorted."""
+    return way.column != "pod_id" or len(way.values) <= MOST_WALKED
+
+
+def _all_paths(session: Session) -> Way:
+    return _few(session, "path_id", "kharvest_path", Condition("1 = 1")) or Way()
 
 
 def times(query: Query) -> tuple[Condition, ...]:
@@ -111,8 +147,7 @@ def _filters(session: Session, identities: Identities, query: Query) -> Iterator
     if query.namespace is not None or query.pod is not None:
         yield Filter(_pods(session, identities, query), _pod_conditions(query))
     if query.metadata:
-        # Pods may have had other metadata at other times.
-        yield Filter(_wearers(session, query), _metadata_conditions(query), exact=False)
+        yield Filter(_sets(session, query), _metadata_conditions(query))
     if query.path and query.md5 is not None and not _of_newest(query):
         yield _file(identities, Signature(query.path, query.md5))
         return
@@ -167,15 +202,25 @@ def _pods(session: Session, identities: Identities, query: Query) -> Way | None:
     return _few(session, "pod_id", "kharvest_pod", Condition("name = ?", (str(query.pod).encode(),)))
 
 
-def _wearers(session: Session, query: Query) -> Way | None:
-    sets = [
-        Condition("metadata_id IN (SELECT metadata_id FROM kharvest_metadata_pair WHERE digest = ?)", (digest,))
-        for digest in _pair_digests(query)
-    ]
-    where = " AND ".join(one.sql for one in sets)
-    parameters = [value for one in sets for value in one.parameters]
-    sql = f"SELECT DISTINCT pod_id FROM kharvest_pod_metadata WHERE {where} LIMIT {MOST_WAYS + 1}"  # noqa: S608
-    return _way("pod_id", session.all(sql, parameters))
+def _sets(session: Session, query: Query) -> Way | None:
+    """The sets of metadata that have all pairs, looked for among those that have the rarest one."""
+    digests = _pair_digests(query)
+    if len(digests) > 1:
+        digests = _rarest_first(session, digests)
+        if not digests:
+            return None
+    has_others = "(SELECT 1 FROM kharvest_metadata_pair o WHERE o.digest = ? AND o.metadata_id = m.metadata_id) = 1"
+    where = " AND ".join(("m.digest = ?", *(has_others for _ in digests[1:])))
+    return _few(session, "metadata_id", "kharvest_metadata_pair m", Condition(where, tuple(digests)), "m.metadata_id")
+
+
+def _rarest_first(session: Session, digests: Sequence[bytes]) -> list[bytes]:
+    """The digests of pairs, that of which the fewest sets have first; nothing if even that is common."""
+    some = f"(SELECT 1 FROM kharvest_metadata_pair WHERE digest = ? LIMIT {_MOST_CHECKED + 1})"  # noqa: S608
+    counts = " UNION ALL ".join(f"SELECT {i}, COUNT(*) FROM {some} AS checked" for i in range(len(digests)))  # noqa: S608
+    by_index = {row[0]: row[1] for row in session.all(counts, digests)}
+    in_order = sorted(range(len(digests)), key=lambda index: by_index[index])
+    return [digests[index] for index in in_order] if by_index[in_order[0]] <= _MOST_CHECKED else []
 
 
 def _few(session: Session, column: str, table: str, condition: Condition, number: str = "id") -> Way | None:

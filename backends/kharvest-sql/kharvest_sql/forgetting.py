@@ -8,7 +8,8 @@ from kharvest.spi import Query
 from kharvest_sql import pages, timelines
 from kharvest_sql.database import Session
 from kharvest_sql.identities import Identities
-from kharvest_sql.schema import METADATA, METADATA_PAIR, PATH, POD, POD_METADATA, REFERENCE, SIGNATURE
+from kharvest_sql.schema import METADATA, METADATA_PAIR, PATH, POD, REFERENCE, SIGNATURE
+from kharvest_sql.walking import Position
 
 
 def forget(session: Session, identities: Identities, query: Query) -> int:
@@ -25,9 +26,9 @@ def forget(session: Session, identities: Identities, query: Query) -> int:
     return len(rows)
 
 
-def _first(session: Session, identities: Identities, query: Query) -> list[pages.Position]:
+def _first(session: Session, identities: Identities, query: Query) -> list[Position]:
     """The first matches, up to the limit: pages may be short, so it may take several."""
-    keys: list[pages.Position] = []
+    keys: list[Position] = []
     after = pages.position_of(query)
     while len(keys) < query.limit:
         asked = replace(query, limit=query.limit - len(keys), cursor=None)
@@ -45,14 +46,8 @@ def _remove_unnamed(session: Session, rows: list[timelines.Row]) -> None:
     unnamed = _without(session, "kharvest_signature o WHERE o.path_id = given.id", {row[1] for row in rows})
     session.delete(PATH, "id", unnamed)
     pods = _without(session, "kharvest_newest o WHERE o.pod_id = given.id", {row[0] for row in rows})
-    worn = session.with_rows(
-        "SELECT w.metadata_id, w.pod_id FROM {rows} {then} kharvest_pod_metadata w WHERE w.pod_id = given.id",
-        "id",
-        pods,
-    )
-    session.delete(POD_METADATA, "metadata_id pod_id", [(row[0], row[1]) for row in worn])
     session.delete(POD, "id", pods)
-    sets = _without(session, "kharvest_pod_metadata o WHERE o.metadata_id = given.id", {row[0] for row in worn})
+    sets = _without(session, "kharvest_reference o WHERE o.metadata_id = given.id", {row[4] for row in rows})
     session.delete(METADATA_PAIR, "metadata_id", sets)
     session.delete(METADATA, "id", sets)
 

@@ -18,7 +18,7 @@ from sqlalchemy import Table
 from kharvest.spi import Content, Metadata, Pod, Signature
 from kharvest_sql.database import Session
 from kharvest_sql.recent import Recent
-from kharvest_sql.schema import HEAD_BYTES, METADATA, METADATA_PAIR, PATH, POD, POD_METADATA, SIGNATURE
+from kharvest_sql.schema import HEAD_BYTES, METADATA, METADATA_PAIR, PATH, POD, SIGNATURE
 
 K = TypeVar("K", Pod, str, Metadata)
 
@@ -44,7 +44,7 @@ class StoredSignature:
 class Remembered:
     """The memory of one count of `forgets`. Threads share it: see `Recent`."""
 
-    __slots__ = ("forgets", "metadata", "metadata_by_id", "paths", "pods", "signatures", "signatures_by_id", "wearers")
+    __slots__ = ("forgets", "metadata", "metadata_by_id", "paths", "pods", "signatures", "signatures_by_id")
 
     def __init__(self, forgets: int) -> None:
         self.forgets = forgets
@@ -54,7 +54,6 @@ class Remembered:
         self.metadata_by_id = Recent[int, Metadata](_BYTES_EACH)
         self.signatures = Recent[FileKey, StoredSignature](_BYTES_EACH)
         self.signatures_by_id = Recent[int, Signature](_BYTES_EACH)
-        self.wearers = Recent[tuple[int, int], bool](_BYTES_EACH)
 
 
 class Memory:
@@ -172,14 +171,6 @@ class Identities:
         ]
         self._session.insert(SIGNATURE, "digest", "path_id md5 sha256 content_md5 size", sorted(rows))
         return self.signatures(contents)
-
-    def add_wearers(self, wearers: Iterable[tuple[int, int]]) -> None:
-        """Note that pods had metadata: pairs of metadata's and pod's number."""
-        recent = self._remembered.wearers
-        new = sorted(wearer for wearer in wearers if recent.get(wearer) is None)
-        self._session.insert(POD_METADATA, "metadata_id pod_id", "", new)
-        for wearer in new:
-            self._remember(recent, wearer, True, _OBJECT_BYTES)
 
     def metadata_by_id(self, numbers: Iterable[int]) -> dict[int, Metadata]:
         """The sets of metadata that have these numbers."""

@@ -157,7 +157,6 @@ def _record(
     for one in references:
         file = stored[one.signature.path, one.signature.md5]
         rows.append((pod_ids[id(one.pod)], file.path_id, one.observed_at_ns, file.id, metadata_ids[id(one.metadata)]))
-    identities.add_wearers({(row[4], row[0]) for row in rows})
     timelines.add(session, rows)
 
 

@@ -148,7 +148,8 @@ METADATA = Table(
     Column("pairs", _long_bytes(), nullable=False),
     sqlite_autoincrement=True,
 )
-"""Each distinct set of metadata once, as a JSON object."""
+"""Each distinct set of metadata once, as a JSON object. A pod has few sets in its life, and replicas share them: so
+references are found by a pair through the sets that have it, and one with ten pairs costs no more than one with two."""
 
 METADATA_PAIR = Table(
     "kharvest_metadata_pair",
@@ -156,19 +157,9 @@ METADATA_PAIR = Table(
     Column("digest", _bytes(32), nullable=False),
     _number("metadata_id"),
     PrimaryKeyConstraint("digest", "metadata_id"),
+    Index("kharvest_metadata_pair_set", "metadata_id"),
     sqlite_with_rowid=False,
 )
-
-POD_METADATA = Table(
-    "kharvest_pod_metadata",
-    TABLES,
-    _number("metadata_id"),
-    _number("pod_id"),
-    PrimaryKeyConstraint("metadata_id", "pod_id"),
-    Index("kharvest_pod_metadata_pod", "pod_id"),
-    sqlite_with_rowid=False,
-)
-"""Which pods ever had which metadata: leads from a pair to the references of few pods."""
 
 REFERENCE = Table(
     "kharvest_reference",
@@ -181,8 +172,11 @@ REFERENCE = Table(
     _number("replaced_at_ns"),
     PrimaryKeyConstraint("observed_at_ns", "pod_id", "path_id", "signature_id", "metadata_id"),
     Index("kharvest_reference_pod", "pod_id", "observed_at_ns", "path_id", "signature_id", "metadata_id"),
+    Index("kharvest_reference_metadata", "metadata_id", "observed_at_ns", "pod_id", "path_id", "signature_id"),
     Index("kharvest_reference_signature", "signature_id", "observed_at_ns", "pod_id", "path_id", "metadata_id"),
     sqlite_with_rowid=False,
+    # Every row changes once, when it is replaced: with room for that beside it, PostgreSQL leaves the indexes alone.
+    postgresql_with={"fillfactor": 50},
 )
 """The history. `replaced_at_ns` is the time of the next reference of the timeline: what a pod held at a time T are
 its references with `observed_at_ns` < T <= `replaced_at_ns`."""
@@ -196,6 +190,7 @@ NEWEST = Table(
     _number("signature_id"),
     _number("metadata_id"),
     PrimaryKeyConstraint("pod_id", "path_id"),
+    Index("kharvest_newest_metadata", "metadata_id", "observed_at_ns", "pod_id", "path_id", "signature_id"),
     Index("kharvest_newest_path", "path_id", "observed_at_ns", "pod_id", "signature_id", "metadata_id"),
     sqlite_with_rowid=False,
 )
@@ -210,4 +205,4 @@ CLAIM = Table(
 )
 
 CONTENTS = (STORE, CONTENT, UNPUBLISHED, CHUNK)
-REFERENCES = (STORE, POD, PATH, SIGNATURE, METADATA, METADATA_PAIR, POD_METADATA, REFERENCE, NEWEST, CLAIM)
+REFERENCES = (STORE, POD, PATH, SIGNATURE, METADATA, METADATA_PAIR, REFERENCE, NEWEST, CLAIM)

@@ -26,18 +26,20 @@ _ATTEMPTS = 8
 _FIRST_PAUSE_SECONDS = 0.005
 _IDLE_SECONDS = 3600
 """Connections older than this are replaced: within what servers and firewalls leave alone."""
+_CONNECTING = "see that it runs, and correct the host, user, password and database in the store's URL"
 
 
 class ServerDatabase:
     """A `Database` on a server. A connection that broke is replaced at its next use, without a restart."""
 
-    def __init__(self, engine: Engine, dialect: Dialect) -> None:
+    def __init__(self, engine: Engine, dialect: Dialect, where: str) -> None:
         self._engine = engine
         self._dialect = dialect
+        self._where = where
 
     def connect(self) -> None:
         """Connect once, to see whether that goes."""
-        with told(), self._engine.connect():
+        with told(_CONNECTING), self._engine.connect():
             pass
 
     @contextmanager
@@ -59,21 +61,22 @@ class ServerDatabase:
         raise AssertionError("the last attempt returns or raises")
 
     def prepare(self) -> None:
-        """Create the tables if they are not there.
+        """Create the tables if they are not there, and see to it that this user may write them.
 
         Raises:
             IncompatibleSchema: they are of another version.
+            InvalidStoreURL: another program has a table of that name.
         """
         with told(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            if versions.pair_of(connection) is not None:
-                return
-            connection.exec_driver_sql(str(self._dialect.lock_schema))
-            try:
-                if versions.pair_of(connection) is None:
-                    tables = {*CONTENTS, *REFERENCES}
-                    versions.create(connection, self._dialect, list(tables), secrets.token_bytes(16))
-            finally:
-                connection.exec_driver_sql(str(self._dialect.unlock_schema))
+            if versions.pair_of(connection, self._where) is None:
+                connection.exec_driver_sql(str(self._dialect.lock_schema))
+                try:
+                    if versions.pair_of(connection, self._where) is None:
+                        tables = [*{*CONTENTS, *REFERENCES}]
+                        versions.create(connection, self._dialect, tables, secrets.token_bytes(16), self._where)
+                finally:
+                    connection.exec_driver_sql(str(self._dialect.unlock_schema))
+            connection.exec_driver_sql("UPDATE kharvest_store SET forgets = forgets WHERE id = 0")  # there is none
 
     def require_room(self, wanted: int) -> None:
         """See `Database.require_room`: the server says so itself, and keeps room for what it needs."""
@@ -102,7 +105,7 @@ def connect(where: Address) -> ServerDatabase:
     dialect: Dialect = PostgreSQL() if engine.dialect.name == "postgresql" else MySQL()
     if isinstance(dialect, MySQL):
         event.listen(engine, "connect", _sort_whole_paths)
-    return ServerDatabase(engine, dialect)
+    return ServerDatabase(engine, dialect, where.text)
 
 
 def _sort_whole_paths(connection: Any, _record: object) -> None:

@@ -53,6 +53,7 @@ class SqliteFile:
     def __init__(self, engine: Engine, path: Path, layout: Layout) -> None:
         self._engine = engine
         self._path = path
+        self._where = f"sqlite:///{path}"
         self._layout = layout
         self._dialect = Sqlite()
         self._groups = Groups(self._transaction)
@@ -117,13 +118,9 @@ class SqliteFile:
         if not tables:
             return None
         with told(), self._engine.connect() as connection:
-            pair = versions.pair_of(connection)
+            pair = versions.pair_of(connection, self._where)
         if pair is None:
-            raise InvalidStoreURL(
-                f"sqlite:///{self._engine.url.database}",
-                "it is a database of another program",
-                "name another file",
-            )
+            raise InvalidStoreURL(self._where, "it is a database of another program", "name another file")
         return pair
 
     def create(self, pair: bytes) -> None:
@@ -134,8 +131,8 @@ class SqliteFile:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                if versions.pair_of(connection) is None:
-                    versions.create(connection, self._dialect, self._layout.tables, pair)
+                if versions.pair_of(connection, self._where) is None:
+                    versions.create(connection, self._dialect, self._layout.tables, pair, self._where)
                 connection.exec_driver_sql("COMMIT")
             except BaseException:
                 self._roll_back(connection)

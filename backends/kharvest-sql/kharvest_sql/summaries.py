@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from kharvest.spi import Content, FileSummary, InvalidCursor, Page, Query, Signature, decode_cursor, encode_cursor
 from kharvest_sql.database import Session
-from kharvest_sql.filters import Condition, Plan, of_pods, plan, prefix_condition, times
+from kharvest_sql.filters import MOST_WALKED, Condition, Plan, of_pods, plan, prefix_condition, times
 from kharvest_sql.identities import Identities, digest_of_path
 from kharvest_sql.schema import HEAD_BYTES
 
@@ -31,19 +31,17 @@ def page(session: Session, identities: Identities, query: Query) -> Page[FileSum
     how = plan(session, identities, query)
     if how is None:
         return Page((), None)
-    if how.way.column == "pod_id":
-        items, end = _of_pods(session, how, query, after)
+    if how.way.column in {"pod_id", "metadata_id"} and len(how.way.values) <= MOST_WALKED:
+        items, end = _of_few(session, how, query, after)
     else:
         items, end = _of_files(session, query, after)
     return Page(tuple(items), None if end is None else encode_cursor(query, *(part.hex() for part in end)))
 
 
-def _of_pods(
-    session: Session, how: Plan, query: Query, after: _Place | None
-) -> tuple[list[FileSummary], _Place | None]:
-    """Summaries of what few pods have: counted from their references."""
-    pods = Condition(f"r.pod_id IN ({', '.join('?' * len(how.way.values))})", how.way.values)
-    inner = [pods, *how.times, *how.others]
+def _of_few(session: Session, how: Plan, query: Query, after: _Place | None) -> tuple[list[FileSummary], _Place | None]:
+    """Summaries of what few pods, or pods with few sets of metadata, have: counted from their references."""
+    way = Condition(f"r.{how.way.column} IN ({', '.join('?' * len(how.way.values))})", how.way.values)
+    inner = [way, *how.times, *how.others]
     outer = [Condition("s.sha256 IS NOT NULL"), *_behind(after)]
     sql = (
         f"SELECT {_FILE}, c.pods, c.first_ns, c.last_ns FROM ("  # noqa: S608

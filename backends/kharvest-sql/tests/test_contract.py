@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from hashlib import md5, sha256
+from itertools import product
 from random import Random
 
 import pytest
@@ -408,12 +409,14 @@ def _key(signature: Signature) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("walked", [20_000, 2])
+@pytest.mark.parametrize("walked", [(2_000, 20_000), (1, 2)])
 def test_every_query_gives_what_the_contract_says(
-    store: SqlStore, url: str, seed: int, walked: int, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, url: str, seed: int, walked: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kharvest_sql.pages._WALKED_AT_ONCE", walked)
-    monkeypatch.setattr("kharvest_sql.filters.MOST_WAYS", 1 if seed % 2 else 128)
+    monkeypatch.setattr("kharvest_sql.pages.WALKED", walked)
+    for most in ("MOST_WAYS", "MOST_WALKED"):
+        monkeypatch.setattr(f"kharvest_sql.filters.{most}", 1 if seed % 2 else 128)
+    monkeypatch.setattr("kharvest_sql.filters._MOST_CHECKED", 1 if seed % 4 == 1 else 10_000)
     random = Random(seed)
     contents = {content_of(data).md5: content_of(data) for data in (b"x", b"y", b"z")}
     for data in (b"x", b"y", b"z"):
@@ -439,9 +442,39 @@ def test_every_query_gives_what_the_contract_says(
         pass
     assert all_references(other, Query()) == []
     with store._references_database.read() as session:
-        for table in ("newest", "reference", "signature", "path", "pod", "pod_metadata", "metadata", "metadata_pair"):
+        for table in ("newest", "reference", "signature", "path", "pod", "metadata", "metadata_pair"):
             assert session.all(f"SELECT * FROM kharvest_{table}") == [], table
     other.close()
+
+
+@pytest.mark.parametrize("most_walked", [128, 3])
+def test_what_many_pods_have_comes_in_order_whole_and_once(
+    store: SqlStore, most_walked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kharvest_sql.filters.MOST_WALKED", most_walked)
+    monkeypatch.setattr("kharvest_sql.pages.WALKED", (5, 50))
+    random = Random(most_walked)
+    some = [
+        reference(random.randrange(100), f"/{n % 7}", f"web-{n % 40}", n=str(n % 40), app="web") for n in range(300)
+    ]
+    chatty = [reference(40 + n % 20, f"/{n}", "web-7", n="7", app="web") for n in range(120)]
+    others = [
+        reference(random.randrange(100), f"/{n % 7}", f"db-{n % 40}", n=str(n % 40), app="db") for n in range(300)
+    ]
+    record(store, *some, *chatty, *others)
+    model = Model(all_references(store, Query()))
+    questions: list[dict[str, object]] = [
+        {"metadata": Metadata({"app": "web"})},
+        {"metadata": Metadata({"app": "web", "n": "7"})},
+        {"metadata": Metadata({"app": "web"}), "since_ns": 30, "until_ns": 55},
+        {"metadata": Metadata({"app": "db"}), "path": "/3"},
+        {"namespace": "shop"},
+        {"path_prefix": "/1"},
+    ]
+    for asked in questions:
+        for order, latest, limit in product(Order, (False, True), (9, 50, 1000)):
+            query = Query(**asked, order=order, latest=latest, limit=limit)  # type: ignore[arg-type]
+            assert all_references(store, query) == model.matching(query), query
 
 
 def test_what_one_handle_remembers_ends_when_another_forgets(store: SqlStore, url: str) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy import create_engine, make_url
 
 from kharvest.spi import (
     Content,
-    IncompatibleSchema,
     InvalidStoreURL,
     Metadata,
     Pod,
@@ -127,12 +126,6 @@ def test_a_server_that_is_away_is_unavailable_and_its_password_is_not_told(serve
     assert "hunter2" not in " ".join(seen)
 
 
-def test_a_missing_database_is_named(server_url: str) -> None:
-    url = make_url(server_url).set(database="kharvest_nowhere")
-    with pytest.raises(StoreUnavailable, match="kharvest_nowhere"):
-        open_store(url.render_as_string(hide_password=False))
-
-
 def test_a_missing_driver_is_told_with_what_to_install(server_url: str) -> None:
     code = """
 import sys
@@ -191,13 +184,6 @@ def test_replicas_that_start_together_create_the_tables_once(server_url: str) ->
     for store in opened:
         assert len(store.references(Query()).items) == 4
         store.close()
-
-
-def test_a_newer_schema_is_refused(server_url: str) -> None:
-    with closing(open_store(server_url)) as store:
-        store._references_database.write(lambda session: session.run("UPDATE kharvest_store SET schema_version = 99"))
-    with pytest.raises(IncompatibleSchema):
-        open_store(server_url)
 
 
 def test_an_upload_taken_for_dead_fails_and_never_shows_holes(server_url: str) -> None:
