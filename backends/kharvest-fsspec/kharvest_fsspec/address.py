@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-from kharvest.spi import InvalidStoreURL, StoreUnavailable, mask_url, scheme_of
-from kharvest_fsspec.bucket import Bucket
-from kharvest_fsspec.local import LocalBucket
+from kharvest.spi import InvalidStoreURL, mask_url, scheme_of
 
 _USER = re.compile(r"(?P<name>[^:/@]*):(?P<secret>.*)@", re.DOTALL)
 
@@ -53,36 +50,3 @@ def parse(url: str) -> Address:
         user = unquote(found["name"]), unquote(found["secret"])
         root = root[found.end() :]
     return Address(masked, protocol, root, user, dict(parse_qsl(query, keep_blank_values=True)))
-
-
-def bucket_at(url: str) -> Bucket:
-    """The place that a URL names.
-
-    Raises:
-        InvalidStoreURL: it cannot be understood, or its file system is not installed.
-        StoreUnavailable: it cannot be reached.
-    """
-    address = parse(url)
-    if address.protocol in {"file", "local"}:
-        return _directory(address)
-    raise InvalidStoreURL(address.masked, "?", "?")
-
-
-def _directory(address: Address) -> LocalBucket:
-    if address.options:
-        name = next(iter(address.options))
-        raise InvalidStoreURL(address.masked, f"a directory has no option {name}", "leave it out")
-    root = Path(unquote(address.root.removeprefix("localhost")))
-    if not root.is_absolute():
-        raise InvalidStoreURL(address.masked, "it names no directory from the root on", "write file:///directory")
-    if root.exists() and not root.is_dir():
-        raise InvalidStoreURL(address.masked, f"{root} is no directory", "name a directory")
-    if not root.parent.is_dir():
-        raise InvalidStoreURL(address.masked, f"there is no directory {root.parent}", "create it")
-    try:
-        root.mkdir(exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(f"{root}: {error.strerror}", "give this user the right to make it") from error
-    bucket = LocalBucket(root)
-    bucket.remove_leftovers()
-    return bucket

@@ -9,11 +9,11 @@ from typing import Protocol
 from kharvest.spi import Capability
 
 
-class Missing(Exception):  # noqa: N818  an answer, not a failure: the store decides what it means
+class Missing(Exception):
     """There is no such object."""
 
 
-class Exists(Exception):  # noqa: N818  the same
+class Exists(Exception):
     """There is such an object already; it was left as it is."""
 
 
@@ -81,6 +81,14 @@ class Bucket(Protocol):
 
     def is_empty(self) -> bool:
         """Whether the place holds no object at all, also none of somebody else."""
+
+    def prepare(self) -> None:
+        """Get ready to write; called once it is known that there is a store here, and before anything but its marker
+        is written.
+
+        Raises:
+            Unsupported: the place is open already, and cannot be shared.
+        """
 
     def close(self) -> None:
         """Release what it holds. Closing twice is allowed."""

@@ -50,6 +50,14 @@ class Fetched:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A checkpoint that was just made: how many bytes it has, and when it was made by the clock of the place."""
+
+    size: int
+    made_at_ns: int
+
+
 class Checkpoints:
     """The checkpoints of one store. Used by one thread at a time, but for `newest` and `fetch`."""
 
@@ -74,13 +82,16 @@ class Checkpoints:
 
     def fetch(self, folder: Path) -> Fetched | None:
         """The newest checkpoint, in a new file in `folder`; None if there is none."""
+        newest = None
         for _try in range(_MOST_TRIES):
             newest = self.newest()
             if newest is None:
-                return None
+                break
             path = folder / f"checkpoint-{secrets.token_hex(4)}.db"
             with suppress(Missing):  # a newer one came, and another, while we read this one
                 return Fetched(newest, path, self._read(newest, path))
+        if newest is None:
+            return None
         raise damaged(newest.name, "it is listed, and not there")
 
     def _read(self, checkpoint: Checkpoint, path: Path) -> int:
@@ -126,16 +137,16 @@ class Checkpoints:
         """Remember what the checkpoint that the index began with remembers, and when it was made."""
         self._remembered |= {loaded.number: loaded.made_at_ns, **index.checkpoints()}
 
-    def make(self, index: Index, since: int) -> int:
-        """Make a checkpoint of the index as it is, remove what it makes superfluous, and return its size in bytes.
+    def make(self, index: Index, since: int) -> Made | None:
+        """Make a checkpoint of the index as it is, and remove what it makes superfluous.
 
-        If somebody else made one that covers more than segment `since`, nothing is made, and 0 is returned.
+        None if somebody else made one that covers more than segment `since`: then nothing is made.
         """
         others = self._all()
         for one in others:
             self._remembered.setdefault(one.number, one.made_at_ns)
         if others and others[-1].number > since:
-            return 0
+            return None
         with TemporaryDirectory(prefix="kharvest-") as folder:
             copy = Path(folder) / "checkpoint.db"
             number = index.copy_to(copy, self._remembered)
@@ -146,7 +157,7 @@ class Checkpoints:
         self._remembered[number] = now_ns
         self._bucket.remove([one.name for one in others[: 1 - _KEPT]])
         self._trim(now_ns)
-        return counted.size
+        return Made(counted.size, now_ns)
 
     def _header(self, number: int) -> Header:
         return Header(frames.CHECKPOINT, number, self._store, secrets.token_bytes(16))

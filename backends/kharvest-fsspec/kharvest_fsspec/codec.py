@@ -138,5 +138,5 @@ _DECODERS: dict[str, Callable[..., Operation]] = {
     "release": lambda keys, holder: Release(_bytes_of(keys), holder),
     "publish": lambda content, object_name: Publish(_decoded_content(content), object_name),
     "discard": lambda sha256s: Discard(_bytes_of(sha256s)),
-    "sweep": lambda object_names, at_ns: Sweep(object_names, at_ns),
+    "sweep": Sweep,
 }

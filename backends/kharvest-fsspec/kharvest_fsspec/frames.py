@@ -1,4 +1,4 @@
-"""The one form of everything that is stored compressed: who it belongs to, which format it has, and whether it is whole.
+"""The one form of what is stored compressed: it tells whose it is, in which format, and whether it is whole.
 
     magic 8 | format version 4 | number 8 | store 16 | writer 16 | deflated body | CRC-32 of all before 4
 

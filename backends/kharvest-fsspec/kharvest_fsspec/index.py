@@ -1,8 +1,8 @@
 """The local index: what the log says so far, in a SQLite file of this process, which no query needs to leave.
 
 The references and claims in it are the tables of kharvest-sql; contents have a table of their own beside them, so
-that one transaction takes the whole state from one number of the log to the next. The file is thrown away when the store
-closes: nothing in it need survive, and nothing is synced.
+that one transaction takes the whole state from one number of the log to the next. The file is thrown away when the
+store closes: nothing in it need survive, and nothing is synced.
 """
 
 from __future__ import annotations
@@ -83,6 +83,11 @@ class Change:
     def __init__(self, session: Session, references: SqlReferences) -> None:
         self._session = session
         self._references = references
+        self.is_undone = False
+
+    def undo(self) -> None:
+        """Have the transaction undone in the end."""
+        self.is_undone = True
 
     def attempt(self, operation: Operation) -> tuple[Any, bool]:
         """What the operation answers, and whether it changed anything; nothing of it stays when it is refused.
@@ -217,15 +222,22 @@ class Index:
                 self._references = SqlReferences(
                     _Connected(session), ExitStack(), lambda sha256s: _present(session, sha256s)
                 )
+            change = Change(session, self._references)
             try:
-                yield Change(session, self._references)
-                connection.exec_driver_sql("COMMIT")
+                yield change
+                if change.is_undone:
+                    self._undo(connection)
+                else:
+                    connection.exec_driver_sql("COMMIT")
             except BaseException:
-                self._references = None  # it may remember numbers that are given to something else next time
-                driver: Any = connection.connection.driver_connection
-                if driver.in_transaction:
-                    connection.exec_driver_sql("ROLLBACK")
+                self._undo(connection)
                 raise
+
+    def _undo(self, connection: Connection) -> None:
+        self._references = None  # it may remember numbers that are given to something else next time
+        driver: Any = connection.connection.driver_connection
+        if driver.in_transaction:  # SQLite itself undoes it on some errors
+            connection.exec_driver_sql("ROLLBACK")
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -32,9 +32,11 @@ class LocalBucket:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def remove_leftovers(self) -> None:
-        """Remove what killed processes left in `uploads/`."""
-        with self._told(_UPLOADS), suppress(FileNotFoundError):
+    def prepare(self) -> None:
+        """See to it that this user may write here, and remove what killed processes left."""
+        with self._upload():
+            pass
+        with self._told(_UPLOADS):
             for path in (self._root / _UPLOADS).iterdir():
                 with suppress(FileNotFoundError):
                     _remove_if_left(path)
@@ -55,6 +57,8 @@ class LocalBucket:
             return os.pread(file.fileno(), length, start)
 
     def create(self, name: str, data: bytes) -> None:
+        if (self._root / name).exists():  # linking would find out too, but later
+            raise Exists(name)
         with self._upload() as (descriptor, path):
             with self._told(name):
                 _write(descriptor, data)
@@ -100,7 +104,9 @@ class LocalBucket:
                 raise Exists(name) from None
             except OSError as error:
                 if error.errno in _NO_LINKS:
-                    raise Unsupported("making a file exclusively", "name a directory on a file system with links") from error
+                    raise Unsupported(
+                        "making a file exclusively", "name a directory on a file system with links"
+                    ) from error
                 raise
             _sync_folder(target.parent)
 

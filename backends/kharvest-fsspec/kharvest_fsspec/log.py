@@ -10,11 +10,11 @@ since before one was made must not come back, find the number free again, and be
 be the time (of a clock of its own that neither jumps nor stops when the machine sleeps) at which it last began to
 look, and found that its next number was not there.
 
-1. A segment is removed no earlier than `retention` after it was made, by the clock of the place, and never before there
-   is a checkpoint that covers it (see `trimming`).
-2. So a segment that was not there at `seen` is still there at any time before `seen + retention`. Within that time, what
-   a look or a create says of the next number is true. We trust it for `trust`, far less than `retention`: clocks may
-   run differently, and jump a little.
+1. A segment is removed no earlier than `retention` after it was made, by the clock of the place, and never before
+   there is a checkpoint that covers it (see `checkpoints`).
+2. So a segment that was not there at `seen`, and was made since, stays until `seen + retention` at least. Before that
+   time, what a look or a create says of the next number is true. We trust it for `trust`, far less than `retention`:
+   clocks may run differently, and jump a little.
 3. After that time, the list of checkpoints is read *after* the look or the create. If none covers the next number,
    then no segment of that number was ever removed: the answer was true. If one does, the answer says nothing: the
    process takes its state from that checkpoint. What it created may then be a leftover at a number that everybody else
@@ -59,7 +59,7 @@ def segment_name(number: int) -> str:
     return f"log/{number:020}"
 
 
-class _Behind(Exception):  # noqa: N818  a turn of the road, not a failure
+class _Behind(Exception):
     """The log may have been trimmed beyond what we know: the next state comes from a checkpoint.
 
     `created`: found out after we made a segment, which is then in nobody's history, or in everybody's.
@@ -71,7 +71,7 @@ class _Behind(Exception):  # noqa: N818  a turn of the road, not a failure
 
 
 class Log:
-    """The log of one store, and this process's place in it. Its group's lock guards the index against two writers.
+    """The log of one store, and this process's place in it. The lock of its groups keeps the index to one writer.
 
     `newest_checkpoint` tells the highest number that a checkpoint covers, 0 if none; `reload` takes the index there.
     At `seen`, by `clock`, none covered more than the index does. `wrote` is told of every segment that this process made; `bytes_done` grows by each that it made or did.
@@ -141,22 +141,18 @@ class Log:
     def _write(self, writers: Sequence[Request]) -> bool:
         """Do what is wanted and make a segment of it; False if it has to be checked anew in another state."""
         header = Header(frames.SEGMENT, self._number + 1, self._store, secrets.token_bytes(_WRITER_BYTES))
-        try:
-            with self._index.change() as change:
-                operations = _attempt(change, writers)
-                if not operations:
-                    raise _NothingToWriteError
-                data = frames.pack(header, codec.encode(operations))
-                began = self._clock()
-                if not self._create(header, data):
-                    raise _LostError
+        with self._index.change() as change:
+            operations = _attempt(change, writers)
+            data = frames.pack(header, codec.encode(operations))
+            began = self._clock()
+            made = bool(operations) and self._create(header, data)
+            if made:
                 change.finish(header.number)
-        except _NothingToWriteError:
-            # What they were answered holds if the state is the newest.
-            return not self._catch_up()
-        except _LostError:
-            self._catch_up()
-            return False
+            elif operations:
+                change.undo()
+        if not made:
+            # If nothing was to be written, what they were answered holds in the newest state only.
+            return not self._catch_up() and not operations
         self._seen = began  # then, the one after ours was not there: it comes from who has done ours
         self._advance(header.number, len(data))
         self.wrote()
@@ -196,7 +192,7 @@ class Log:
             if len(found) < at_once:
                 self._seen = began
                 return self._number >= first
-            at_once = min(2 * at_once, _MOST_AT_ONCE)
+            at_once = min(4 * at_once, _MOST_AT_ONCE)
 
     def _look(self, at_once: int) -> list[bytes]:
         """The next segments, as many as follow each other."""
@@ -242,14 +238,6 @@ class Log:
 
 def _nobody() -> None:
     pass
-
-
-class _NothingToWriteError(Exception):
-    """Undoes a transaction in which nothing was changed."""
-
-
-class _LostError(Exception):
-    """Undoes a transaction whose number somebody else took."""
 
 
 def _attempt(change: Change, writers: Sequence[Request]) -> list[Operation]:

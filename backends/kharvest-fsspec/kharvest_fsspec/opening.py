@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 
 from kharvest.spi import mask_url
 from kharvest_fsspec import marker
-from kharvest_fsspec.address import bucket_at
 from kharvest_fsspec.bucket import Bucket
 from kharvest_fsspec.checkpoints import Checkpoints
 from kharvest_fsspec.index import Index
 from kharvest_fsspec.log import RETENTION_SECONDS, TRUST_SECONDS, Log, boot_clock
+from kharvest_fsspec.places import bucket_at
 from kharvest_fsspec.scratch import scratch_folder
 from kharvest_fsspec.store import FsspecStore
 from kharvest_fsspec.sweeping import sweep
@@ -49,6 +48,7 @@ def open_bucket(
 
 def _opened(bucket: Bucket, name: str, opened: ExitStack, *, retention_ns: int, trust_seconds: float) -> FsspecStore:
     store = marker.find_or_create(bucket, name)
+    bucket.prepare()
     folder = opened.enter_context(scratch_folder())
     index = Index(folder)
     opened.callback(index.close)
@@ -72,13 +72,19 @@ def _opened(bucket: Bucket, name: str, opened: ExitStack, *, retention_ns: int, 
             again.index.unlink()
 
     log = Log(
-        bucket, store, index, newest_checkpoint=newest_checkpoint, reload=reload, seen=began, trust_seconds=trust_seconds
+        bucket,
+        store,
+        index,
+        newest_checkpoint=newest_checkpoint,
+        reload=reload,
+        seen=began,
+        trust_seconds=trust_seconds,
     )
     log.refresh()
     upkeep = Upkeep(
         log,
         lambda since: checkpoints.make(index, since),
-        lambda: sweep(bucket, log, index, retention_ns),
+        lambda now_ns: sweep(bucket, log, index, now_ns, retention_ns),
         covered=0 if loaded is None else loaded.checkpoint.number,
         checkpoint_bytes=0 if loaded is None else loaded.size,
     )

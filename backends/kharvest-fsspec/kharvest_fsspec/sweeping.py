@@ -1,13 +1,12 @@
-"""Removing uploaded objects that nobody will publish: their processes were killed, or the objects outlived a discard."""
+"""Removing objects that nobody will publish: of killed processes, and those that outlived their discard."""
 
 from __future__ import annotations
 
 import re
 
-from kharvest_fsspec import marker
 from kharvest_fsspec.bucket import Bucket
 from kharvest_fsspec.index import Index
-from kharvest_fsspec.log import Log, segment_name
+from kharvest_fsspec.log import Log
 from kharvest_fsspec.operations import Sweep
 
 FOLDER = "contents"
@@ -15,15 +14,13 @@ _NAME = re.compile(rf"{FOLDER}/[0-9a-f]{{64}}-[0-9a-f]+")
 _AT_ONCE = 1000
 
 
-def sweep(bucket: Bucket, log: Log, index: Index, age_ns: int) -> None:
-    """Sweep, unless that was done within `age_ns`; called after a segment was made.
+def sweep(bucket: Bucket, log: Log, index: Index, now_ns: int, age_ns: int) -> None:
+    """Sweep, unless that was done within `age_ns` before `now_ns`, which is now by the clock of the place.
 
-    What is older than `age_ns`, by the clock of the place, and not published, is condemned through the log: whichever
-    comes first there, that or its publication, holds for everybody.
+    What is older than `age_ns` and not published is condemned through the log: whichever comes first there, that or its
+    publication, holds for everybody.
     """
-    now_ns = bucket.modified_ns(segment_name(log.number))
-    since_ns = index.swept_at_ns() or bucket.modified_ns(marker.NAME)
-    if now_ns - since_ns < age_ns:
+    if now_ns - index.swept_at_ns() < age_ns:
         return
     for digit in "0123456789abcdef":  # so that a listing of very many contents is not in memory at once
         old = [one.name for one in bucket.entries(FOLDER, digit) if one.modified_ns <= now_ns - age_ns]
