@@ -74,7 +74,8 @@ class Log:
     """The log of one store, and this process's place in it. The lock of its groups keeps the index to one writer.
 
     `newest_checkpoint` tells the highest number that a checkpoint covers, 0 if none; `reload` takes the index there.
-    At `seen`, by `clock`, none covered more than the index does. `wrote` is told of every segment that this process made; `bytes_done` grows by each that it made or did.
+    At `seen`, by `clock`, none covered more than the index does. `wrote` is told of every segment that this process
+    made; `bytes_done` grows by each that it made or did.
     """
 
     def __init__(
