@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
@@ -16,7 +17,8 @@ T = TypeVar("T")
 
 class WatchedBucket:
     """A real bucket whose requests are counted, and in whose way a test may stand: it passes
-    everything on. `before` and `after` are called with a request's kind and name."""
+    everything on. Requests of a store's upkeep do not count. `before` and `after` are called with a request's kind
+    and name."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
@@ -59,7 +61,8 @@ class WatchedBucket:
         self.bucket.close()
 
     def _pass(self, kind: str, name: str, call: Callable[[], T], number: int = 1) -> T:
-        self.requests[kind] += number
+        if "upkeep" not in threading.current_thread().name:
+            self.requests[kind] += number
         self.before(kind, name)
         answer = call()
         self.after(kind, name)

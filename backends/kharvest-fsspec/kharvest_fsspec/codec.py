@@ -12,9 +12,14 @@ from kharvest_fsspec.operations import Claim, Discard, Forget, Operation, Publis
 K = TypeVar("K", bound=Hashable)
 
 
-def encode(operations: Sequence[Operation]) -> bytes:
-    """The operations as the body of a segment."""
-    return json.dumps([_encoded(one) for one in operations], ensure_ascii=False, separators=(",", ":")).encode()
+def encode(operation: Operation) -> bytes:
+    """One operation."""
+    return json.dumps(_encoded(operation), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def body_of(encoded: Sequence[bytes]) -> bytes:
+    """The body of a segment, from operations that are encoded each by itself."""
+    return b"[" + b",".join(encoded) + b"]"
 
 
 def decode(body: bytes) -> list[Operation]:

@@ -7,16 +7,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kharvest.spi import StoreError, StoreUnavailable
+from kharvest_fsspec import codec
 from kharvest_fsspec.operations import Operation
 
 
 class Request:
-    """One caller's wish: that its operation is done, or, without one, that the index is as new as the log."""
+    """One caller's wish: that its operation is done, or, without one, that the index is as new as the log.
 
-    __slots__ = ("_answer", "_error", "operation", "served")
+    `encoded` is the operation as the log will have it, and `operation` is decoded from that: so who writes it does
+    exactly what they do who read it, also where two values are equal, but not the same object.
+    """
 
-    def __init__(self, operation: Operation | None) -> None:
-        self.operation = operation
+    __slots__ = ("_answer", "_error", "encoded", "operation", "served")
+
+    def __init__(self, operation: Operation | None = None) -> None:
+        self.encoded = b"" if operation is None else codec.encode(operation)
+        self.operation = None if operation is None else codec.decode(codec.body_of([self.encoded]))[0]
         self.served = False
         self._answer: Any = None
         self._error: Exception | None = None

@@ -143,17 +143,17 @@ class Log:
         """Do what is wanted and make a segment of it; False if it has to be checked anew in another state."""
         header = Header(frames.SEGMENT, self._number + 1, self._store, secrets.token_bytes(_WRITER_BYTES))
         with self._index.change() as change:
-            operations = _attempt(change, writers)
-            data = frames.pack(header, codec.encode(operations))
+            done = _attempt(change, writers)
+            data = frames.pack(header, codec.body_of([request.encoded for request in done]))
             began = self._clock()
-            made = bool(operations) and self._create(header, data)
+            made = bool(done) and self._create(header, data)
             if made:
                 change.finish(header.number)
-            elif operations:
+            elif done:
                 change.undo()
         if not made:
             # If nothing was to be written, what they were answered holds in the newest state only.
-            return not self._catch_up() and not operations
+            return not self._catch_up() and not done
         self._seen = began  # then, the one after ours was not there: it comes from who has done ours
         self._advance(header.number, len(data))
         self.wrote()
@@ -193,7 +193,7 @@ class Log:
             if len(found) < at_once:
                 self._seen = began
                 return self._number >= first
-            at_once = min(4 * at_once, _MOST_AT_ONCE)
+            at_once = min(2 * at_once, _MOST_AT_ONCE)
 
     def _look(self, at_once: int) -> list[bytes]:
         """The next segments, as many as follow each other."""
@@ -241,18 +241,17 @@ def _nobody() -> None:
     pass
 
 
-def _attempt(change: Change, writers: Sequence[Request]) -> list[Operation]:
-    """Settle each request by itself; return the operations that changed something, in the order they were done."""
-    done: list[Operation] = []
+def _attempt(change: Change, writers: Sequence[Request]) -> list[Request]:
+    """Settle each request by itself; return those that changed something, in the order in which they did."""
+    done: list[Request] = []
     for request in writers:
-        operation = request.operation
-        if operation is not None:
+        if request.operation is not None:
             try:
-                answer, changed = change.attempt(operation)
+                answer, changed = change.attempt(request.operation)
             except REFUSALS as error:
                 request.fail(error)
             else:
                 request.answer(answer)
                 if changed:
-                    done.append(operation)
+                    done.append(request)
     return done

@@ -89,5 +89,4 @@ def _opened(bucket: Bucket, name: str, opened: ExitStack, *, retention_ns: int, 
         checkpoint_bytes=0 if loaded is None else loaded.size,
     )
     log.wrote = upkeep.wrote
-    opened.callback(upkeep.close)
-    return FsspecStore(bucket, log, index, opened)
+    return FsspecStore(bucket, log, index, upkeep, opened)

@@ -63,7 +63,7 @@ def _object_store(address: Address, provider: Provider) -> Bucket:
     if not root:
         raise InvalidStoreURL(address.masked, "it names no bucket", f"write {address.protocol}://BUCKET/PREFIX")
     files = _connect(address, lambda: kind(**{**provider.fixed, **options}))
-    return ObjectBucket(files, root, provider.whole)
+    return ObjectBucket(files, root, provider)
 
 
 def _other(address: Address) -> Bucket:

@@ -16,6 +16,7 @@ from fsspec.spec import AbstractFileSystem
 from kharvest.spi import Capability, StoreError, Unsupported
 from kharvest_fsspec.bucket import Exists, Missing
 from kharvest_fsspec.failures import told
+from kharvest_fsspec.providers import Provider
 from kharvest_fsspec.remote import ObjectBucket
 
 _UPLOADS = "uploads"
@@ -30,7 +31,7 @@ class PlainBucket(ObjectBucket):
     """
 
     def __init__(self, files: AbstractFileSystem, root: str, protocol: str) -> None:
-        super().__init__(files, root, {})
+        super().__init__(files, root, Provider(protocol=protocol, extra=""))
         self.capabilities = frozenset() if protocol in _KEEPS_NOTHING else frozenset({Capability.DURABLE})
         self._creating = threading.Lock()
         self._is_taken = False

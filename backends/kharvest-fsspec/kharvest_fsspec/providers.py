@@ -18,6 +18,7 @@ class Provider:
         renamed: options by another name, as a path into nested options.
         fixed: options that are not the user's to choose.
         whole: arguments to read an object in one request, without asking for its size first.
+        part_bytes: the size of an upload's parts, some of which are in memory.
     """
 
     protocol: str
@@ -26,6 +27,7 @@ class Provider:
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     whole: Mapping[str, Any] = field(default_factory=dict)
+    part_bytes: int = 5 * 2**20
 
 
 PROVIDERS = {
@@ -39,9 +41,10 @@ PROVIDERS = {
             # s3fs tries again by itself; botocore within it would multiply that.
             fixed={"config_kwargs": {"retries": {"total_max_attempts": 1}}},
             whole={"max_concurrency": 1},
+            part_bytes=5 * 2**20,  # the least that S3 takes. It takes 10,000 of them: 50 GB
         ),
         Provider(protocol="gs", extra="gcs"),
-        Provider(protocol="az", extra="azure", user=("account_name", "account_key")),
+        Provider(protocol="az", extra="azure", user=("account_name", "account_key"), part_bytes=2**20),
     )
 }
 ALIASES = {"s3a": "s3", "gcs": "gs", "abfs": "az", "abfss": "az", "adl": "az"}

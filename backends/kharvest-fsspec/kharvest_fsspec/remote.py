@@ -12,9 +12,7 @@ from fsspec.spec import AbstractFileSystem
 from kharvest.spi import Capability, StoreUnavailable
 from kharvest_fsspec.bucket import Entry, Missing
 from kharvest_fsspec.failures import is_past_the_end, told
-
-_PART_BYTES = 5 * 2**20
-"""The size of an upload's parts, some of which are in memory: the least that S3 takes. It takes 10,000: 50 GB."""
+from kharvest_fsspec.providers import Provider
 
 
 class ObjectBucket:
@@ -22,10 +20,11 @@ class ObjectBucket:
 
     capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
 
-    def __init__(self, files: AbstractFileSystem, root: str, whole: Mapping[str, Any]) -> None:
+    def __init__(self, files: AbstractFileSystem, root: str, provider: Provider) -> None:
         self._files = files
         self._root = root
-        self._whole = whole
+        self._whole = provider.whole
+        self._part_bytes = provider.part_bytes
 
     def get(self, name: str) -> bytes:
         with told(name):
@@ -71,7 +70,7 @@ class ObjectBucket:
         start = bytearray()
         for part in left:
             start += part
-            if len(start) >= _PART_BYTES:
+            if len(start) >= self._part_bytes:
                 self._stream(name, start, left)
                 return
         with told(name):
@@ -79,7 +78,7 @@ class ObjectBucket:
 
     def _stream(self, name: str, start: bytearray, left: Iterator[bytes]) -> None:
         with told(name):
-            file = self._files.open(self._path(name), "wb", block_size=_PART_BYTES)
+            file = self._files.open(self._path(name), "wb", block_size=self._part_bytes)
         try:
             with told(name):
                 file.write(start)

@@ -23,6 +23,7 @@ from kharvest_fsspec.index import Index, TakenForDead
 from kharvest_fsspec.log import Log
 from kharvest_fsspec.operations import Claim, Discard, Forget, Publish, Record, Release
 from kharvest_fsspec.sweeping import FOLDER
+from kharvest_fsspec.upkeep import Upkeep
 
 _RANGE_BYTES = 2**20
 
@@ -33,11 +34,12 @@ class FsspecStore:
     Every read first sees to it that the index is as new as the log. `opened` is what `close` has to close.
     """
 
-    def __init__(self, bucket: Bucket, log: Log, index: Index, opened: ExitStack) -> None:
+    def __init__(self, bucket: Bucket, log: Log, index: Index, upkeep: Upkeep, opened: ExitStack) -> None:
         self.capabilities = bucket.capabilities
         self._bucket = bucket
         self._log = log
         self._index = index
+        self._upkeep = upkeep
         self._opened = opened
 
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
@@ -142,4 +144,5 @@ class FsspecStore:
 
     def close(self) -> None:
         """See `Opened.close`."""
+        self._upkeep.close()
         self._opened.close()

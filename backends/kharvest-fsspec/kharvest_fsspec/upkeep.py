@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 _SEGMENT_COST = 16 * 2**10
 """To open a store costs for each segment of the tail, whatever its size, about as much as for so many bytes of a
 checkpoint."""
-_LEAST_COST = 16 * _SEGMENT_COST
+_LEAST_COST = 8 * _SEGMENT_COST
 _SHARE = 2
 """The tail may cost half of what the checkpoint does: so opening costs at most half as much again, and all checkpoints
 together about three times what was written."""

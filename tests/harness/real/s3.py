@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from kharvest_fsspec.places import bucket_at
 
@@ -85,7 +86,7 @@ class S3(OwnServer):
                 aws_access_key_id=self.owner[0],
                 aws_secret_access_key=self.owner[1],
                 endpoint_url=self.endpoint,
-                config=botocore.session.Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
+                config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
             )
         )
 
