@@ -61,7 +61,7 @@ class PlainBucket(ObjectBucket):
 
     def create(self, name: str, data: bytes) -> None:
         with self._creating:
-            with told(name):
+            with told(self._path(name)):
                 if self._files.exists(self._path(name)):
                     raise Exists(name)
             self.upload(name, [data])
@@ -69,12 +69,12 @@ class PlainBucket(ObjectBucket):
     def upload(self, name: str, parts: Iterable[bytes]) -> None:
         begun = f"{_UPLOADS}/{secrets.token_hex(8)}"
         target = self._path(name)
-        with told(name):
+        with told(self._path(name)):
             self._files.makedirs(self._path(_UPLOADS), exist_ok=True)
             self._files.makedirs(target.rpartition("/")[0], exist_ok=True)
         try:
             super().upload(begun, parts)
-            with told(name):
+            with told(self._path(name)):
                 self._files.mv(self._path(begun), target)
         except BaseException:
             with suppress(Exception):  # the error that led here is the one to tell of

@@ -27,7 +27,7 @@ class ObjectBucket:
         self._part_bytes = provider.part_bytes
 
     def get(self, name: str) -> bytes:
-        with told(name):
+        with told(self._path(name)):
             data: bytes = self._files.cat_file(self._path(name), **self._whole)
             return data
 
@@ -41,14 +41,14 @@ class ObjectBucket:
         for path, name in paths.items():
             answer = found[path]
             if isinstance(answer, Exception):
-                with suppress(Missing), told(name):
+                with suppress(Missing), told(self._path(name)):
                     raise answer
             else:
                 data[name] = answer
         return data
 
     def get_range(self, name: str, start: int, length: int) -> bytes:
-        with told(name):
+        with told(self._path(name)):
             try:
                 data: bytes = self._files.cat_file(self._path(name), start=start, end=start + length)
             except Exception as error:
@@ -59,7 +59,7 @@ class ObjectBucket:
 
     def create(self, name: str, data: bytes) -> None:
         try:
-            with told(name):
+            with told(self._path(name)):
                 self._files.pipe_file(self._path(name), data, mode="create")
         except Missing:
             bucket = self._root.partition("/")[0]
@@ -73,20 +73,20 @@ class ObjectBucket:
             if len(start) >= self._part_bytes:
                 self._stream(name, start, left)
                 return
-        with told(name):
+        with told(self._path(name)):
             self._files.pipe_file(self._path(name), bytes(start))
 
     def _stream(self, name: str, start: bytearray, left: Iterator[bytes]) -> None:
-        with told(name):
+        with told(self._path(name)):
             file = self._files.open(self._path(name), "wb", block_size=self._part_bytes)
         try:
-            with told(name):
+            with told(self._path(name)):
                 file.write(start)
             start.clear()
             for part in left:
-                with told(name):
+                with told(self._path(name)):
                     file.write(part)
-            with told(name):
+            with told(self._path(name)):
                 file.close()
         except BaseException:
             # Not told of: the error that led here is the one to tell of. What stays is invisible, and expires.
@@ -101,12 +101,12 @@ class ObjectBucket:
                 self._files.rm([self._path(name) for name in names])
 
     def entries(self, folder: str, start: str = "") -> list[Entry]:
-        with told(folder):
+        with told(self._path(folder)):
             found = self._files.find(self._path(folder), prefix=start, detail=True)
         return sorted(Entry(f"{folder}/{path.rpartition('/')[2]}", _modified_ns(info)) for path, info in found.items())
 
     def modified_ns(self, name: str) -> int:
-        with told(name):
+        with told(self._path(name)):
             return _modified_ns(self._files.info(self._path(name)))
 
     def prepare(self) -> None:
