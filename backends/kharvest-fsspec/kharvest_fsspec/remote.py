@@ -7,12 +7,16 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from fsspec.asyn import sync
 from fsspec.spec import AbstractFileSystem
 
 from kharvest.spi import Capability, StoreUnavailable
 from kharvest_fsspec.bucket import Entry, Missing
 from kharvest_fsspec.failures import is_past_the_end, told
 from kharvest_fsspec.providers import Provider
+
+
+_PATIENCE_SECONDS = 30.0
 
 
 class ObjectBucket:
@@ -28,7 +32,7 @@ class ObjectBucket:
 
     def get(self, name: str) -> bytes:
         with told(self._path(name)):
-            data: bytes = self._files.cat_file(self._path(name), **self._whole)
+            data: bytes = self._call("cat_file", self._path(name), **self._whole)
             return data
 
     def get_some(self, names: Collection[str]) -> dict[str, bytes]:
@@ -50,7 +54,7 @@ class ObjectBucket:
     def get_range(self, name: str, start: int, length: int) -> bytes:
         with told(self._path(name)):
             try:
-                data: bytes = self._files.cat_file(self._path(name), start=start, end=start + length)
+                data: bytes = self._call("cat_file", self._path(name), start=start, end=start + length)
             except Exception as error:
                 if is_past_the_end(error):
                     return b""
@@ -60,7 +64,7 @@ class ObjectBucket:
     def create(self, name: str, data: bytes) -> None:
         try:
             with told(self._path(name)):
-                self._files.pipe_file(self._path(name), data, mode="create")
+                self._call("pipe_file", self._path(name), data, mode="create")
         except Missing:
             bucket = self._root.partition("/")[0]
             raise StoreUnavailable(f"there is no bucket {bucket}", "create it, or correct the URL") from None
@@ -74,7 +78,7 @@ class ObjectBucket:
                 self._stream(name, start, left)
                 return
         with told(self._path(name)):
-            self._files.pipe_file(self._path(name), bytes(start))
+            self._call("pipe_file", self._path(name), bytes(start))
 
     def _stream(self, name: str, start: bytearray, left: Iterator[bytes]) -> None:
         with told(self._path(name)):
@@ -121,6 +125,17 @@ class ObjectBucket:
 
     def close(self) -> None:
         pass
+
+    def _call(self, method: str, *arguments: object, **options: object) -> Any:
+        """Call the file system for one small request, which is given up when it takes too long.
+
+        Not every provider's library can be told for how long to try again. What goes on behind our back may still be
+        done later: the log is made for that.
+        """
+        if self._files.async_impl:
+            of_loop = getattr(self._files, f"_{method}")
+            return sync(self._files.loop, of_loop, *arguments, timeout=_PATIENCE_SECONDS, **options)
+        return getattr(self._files, method)(*arguments, **options)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"

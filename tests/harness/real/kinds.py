@@ -10,6 +10,6 @@ from harness.real.postgresql import GivenPostgreSQL, PostgreSQL
 from harness.real.s3 import S3, GivenS3
 from harness.real.server import RealServer
 
-OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB, S3, Azure)}
+OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB, S3)}
 GIVEN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (GivenPostgreSQL, GivenMariaDB, GivenS3)}
-KINDS = OWN | GIVEN
+KINDS = OWN | GIVEN | {Azure.kind: Azure}
