@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
-from kharvest_fsspec.bucket import Bucket, Entry
-
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature, Store
+from kharvest_fsspec.bucket import Bucket, Entry
 
 T = TypeVar("T")
 
@@ -18,7 +17,8 @@ T = TypeVar("T")
 class WatchedBucket:
     """A real bucket whose requests are counted, and in whose way a test may stand: it passes
     everything on. Requests of a store's upkeep do not count. `before` and `after` are called with a request's kind
-    and name."""
+    and name.
+    """
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket

@@ -15,7 +15,6 @@ from kharvest_fsspec.bucket import Entry, Missing
 from kharvest_fsspec.failures import is_past_the_end, told
 from kharvest_fsspec.providers import Provider
 
-
 _PATIENCE_SECONDS = 30.0
 
 

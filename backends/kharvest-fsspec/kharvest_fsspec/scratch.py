@@ -21,16 +21,25 @@ def scratch_folder() -> Iterator[Path]:
     """A new folder, removed at the end. Those of killed processes are removed on the way."""
     _remove_left()
     try:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        folder, lock = _locked_folder()
     except OSError as error:
         raise StoreUnavailable(f"no folder for the index: {error}", "name another one by TMPDIR") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with suppress(FileNotFoundError):
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock).st_nlink:
+                return folder, lock
+            os.close(lock)  # somebody who opened a store took it for a leftover, before we had the lock
 
 
 def _remove_left() -> None:

@@ -31,7 +31,7 @@ def watched(url: str) -> Iterator[tuple[FsspecStore, WatchedBucket]]:
         yield store, bucket
 
 
-def requests_of(store: FsspecStore, bucket: WatchedBucket, call: Callable[[], object]) -> Counter[str]:
+def requests_of(bucket: WatchedBucket, call: Callable[[], object]) -> Counter[str]:
     bucket.requests.clear()
     call()
     return Counter(bucket.requests)
@@ -64,7 +64,7 @@ def test_every_method_takes_as_few_requests_for_a_large_batch(watched: tuple[Fss
         "discard": (lambda: store.discard([*(one.sha256 for one in DATA), *strangers]), {"create": 1, "remove": 1}),
     }
     for name, (call, expected) in calls.items():
-        found = requests_of(store, bucket, call)
+        found = requests_of(bucket, call)
         assert found == expected, (name, found)
 
 

@@ -105,7 +105,7 @@ def test_a_marker_that_cannot_be_read_is_named_and_left(directory: Path, data: b
 
 def test_objects_of_somebody_else_are_left_alone(directory: Path) -> None:
     (directory / "notes.txt").write_text("precious")
-    with pytest.raises(InvalidStoreURL, match="something else.*name an empty place"):
+    with pytest.raises(InvalidStoreURL, match=r"something else.*name an empty place"):
         open_store(url_of(directory))
     assert files_in(directory) == {directory / "notes.txt": b"precious"}
     assert [path.name for path in directory.iterdir()] == ["notes.txt"]

@@ -154,7 +154,7 @@ def test_a_put_that_may_have_been_published_keeps_its_object(opener: Opener) -> 
 
     def break_after(name: str, data: bytes) -> None:
         real_create(name, data)
-        bucket.bucket.get = away  # type: ignore[method-assign]
+        bucket.bucket.get = away  # type: ignore[method-assign, assignment]
         raise StoreUnavailable("the connection broke")
 
     def away(_name: str) -> bytes:

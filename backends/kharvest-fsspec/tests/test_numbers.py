@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from harness.buckets import X, content_of
 
@@ -67,10 +68,13 @@ def write_much(store: FsspecStore) -> None:
             store.release([b"x"], f"holder {turn}")
 
 
-def dump(directory: Path, seed: str) -> object:
+def dump(directory: Path, seed: str) -> list[Any]:
     command = [sys.executable, "-c", DUMP, f"file://{directory}"]
     environment = {**os.environ, "PYTHONHASHSEED": seed}
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+    found: list[Any] = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    )
+    return found
 
 
 def test_one_log_makes_one_index_whatever_the_seed_of_hashes_is(directory: Path) -> None:
@@ -102,7 +106,7 @@ def test_the_writer_has_the_index_that_its_log_makes(directory: Path, tmp_path: 
         with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
             names = [row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             written = {name: sorted(map(repr, map(tuple, copy.execute(f"SELECT * FROM {name}")))) for name in names}
-    _pages, tables = dump(directory, "5")  # type: ignore[misc]
+    _pages, tables = dump(directory, "5")
     for name, rows in tables.items():
         assert rows == written[name], name
 

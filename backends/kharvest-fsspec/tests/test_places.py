@@ -1,4 +1,4 @@
-"""URLs, and what may be wrong with the places that they name: each is told clearly, with what to do, and no password."""
+"""URLs, and what may be wrong with the places that they name: told clearly, with what to do, and no password."""
 
 from __future__ import annotations
 
@@ -145,7 +145,9 @@ except StoreUnavailable as error:
 """
     with s3.place() as url:
         environment = {**os.environ, "STORE": url}
-        found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+        found = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        )
         assert "the clock of this machine is wrong; set it" in found.stdout, found.stdout + found.stderr
         with closing(open_store(url)) as store:
             assert store._log.number == 0

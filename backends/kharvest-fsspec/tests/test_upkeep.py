@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -106,7 +106,12 @@ def test_what_was_trimmed_is_not_removed_again_by_whoever_comes_next(bucket: Age
     with closing(opened(bucket)) as store:
         removed: list[list[str]] = []
         real = bucket.bucket.remove
-        bucket.bucket.remove = lambda names: removed.append(list(names)) or real(names)  # type: ignore[method-assign, func-returns-value, assignment]
+
+        def remove(names: Collection[str]) -> None:
+            removed.append(list(names))
+            real(names)
+
+        bucket.bucket.remove = remove  # type: ignore[method-assign]
         bucket.now_ns = 600 * NS
         write(store, 40, 200)
     segments = [name for names in removed for name in names if name.startswith("log/")]
@@ -186,31 +191,24 @@ def test_files_of_somebody_else_among_the_contents_are_not_swept(bucket: AgedBuc
         assert (directory / "contents/abc.txt").exists()
 
 
-def test_an_upload_that_was_taken_for_dead_is_refused_and_never_shown(bucket: AgedBucket, directory: Path) -> None:
+def test_an_upload_that_was_taken_for_dead_is_refused_and_never_shown(bucket: AgedBucket) -> None:
     data = b"slow"
     with closing(opened(bucket)) as store, closing(opened(bucket)) as other:
         record(other, 0)
 
-        def sweep(kind: str, name: str) -> None:
-            if kind == "upload" and name.startswith("contents/"):
-                bucket.after = lambda _kind, _name: None
-                bucket._times[name] = 0
-                bucket.now_ns = 150 * NS
-                write(other, 30, 1)
-
-        bucket.after = sweep
-        # The upload has ended, and its process is about to publish it, when others find that it is 150 s old.
         real = bucket.upload
 
         def upload(name: str, parts: object) -> None:
+            # The upload has ended, and its process is about to publish it, when others find that it is 150 s old.
             real(name, parts)
-            sweep("upload", name)
+            if name.startswith("contents/"):
+                bucket.upload = real  # type: ignore[method-assign]
+                bucket.now_ns = 150 * NS
+                write(other, 30, 1)
 
-        bucket.after = lambda _kind, _name: None
         bucket.upload = upload  # type: ignore[method-assign]
         with pytest.raises(StoreUnavailable, match="send it again"):
             store.put(content_of(data), [data])
-        bucket.upload = real  # type: ignore[method-assign]
         assert store.present([content_of(data).sha256]) == {}
         store.put(content_of(data), [data])
         assert b"".join(other.read(content_of(data).sha256)) == data
@@ -234,11 +232,11 @@ def test_a_discarded_content_that_is_put_again_meanwhile_keeps_its_bytes(bucket:
 
 
 @pytest.fixture
-def index_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def index_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    yield folder
+    return folder
 
 
 def test_an_index_is_removed_with_its_store_and_after_a_crash_with_the_next(

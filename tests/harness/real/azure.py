@@ -75,7 +75,7 @@ def _install() -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise CannotRun("npm is not installed, which installs Azurite")
-    command = [npm, "install", "--silent", "--no-save", "--prefix", _INSTALLED, f"azurite@{VERSION}"]
+    command: list[str | Path] = [npm, "install", "--silent", "--no-save", "--prefix", _INSTALLED, f"azurite@{VERSION}"]
     environment = {**os.environ, "npm_config_update_notifier": "false"}
     ended = subprocess.run(
         command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS, env=environment

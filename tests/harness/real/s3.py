@@ -16,9 +16,9 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from kharvest_fsspec.places import bucket_at
 
 from harness.real.server import CannotRun, GivenServer, OwnServer, free_port
+from kharvest_fsspec.places import bucket_at
 
 _OTHER_PORTS = (
     "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",
