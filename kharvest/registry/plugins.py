@@ -22,7 +22,18 @@ from kharvest.registry.errors import (
 from kharvest.spi import ENTRY_POINT_GROUP, SPI_VERSION, Backend, Capability, KharvestError
 from kharvest.spi import backend as hookspecs
 
-OUR_BACKENDS = {"memory": "memory", "sqlite": "sql", "postgresql": "sql", "mysql": "sql", "mariadb": "sql"}
+OUR_BACKENDS = {
+    "memory": "memory",
+    "sqlite": "sql",
+    "postgresql": "sql",
+    "mysql": "sql",
+    "mariadb": "sql",
+    "file": "fsspec",
+    "s3": "s3",
+    "gs": "gcs",
+    "az": "azure",
+    "fsspec": "fsspec",
+}
 """The schemes that backends of ours serve, with the extra of `kharvest` that installs each."""
 
 

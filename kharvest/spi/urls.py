@@ -7,7 +7,7 @@ import re
 from kharvest.spi.errors import InvalidStoreURL
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
-_SECRET = re.compile(r"pass|pwd|secret|token|key|credential|signature|^sig$", re.IGNORECASE)
+_SECRET = re.compile(r"pass|pwd|secret|token|key|credential|signature|^sig$|connection_?string", re.IGNORECASE)
 _PASSWORD = re.compile(r"^([^:]*://[^:/@]*:).*@", re.DOTALL)
 _MASK = "***"
 

@@ -30,9 +30,30 @@ def test_sqlite_conforms(sqlite_url: str) -> None:
     conformance(sqlite_url)
 
 
+def test_a_file_system_that_promises_nothing_conforms(tmp_path: Path) -> None:
+    conformance(f"fsspec+memory://{tmp_path.name}", "--examples", "5")
+
+
+@pytest.mark.slow
+def test_a_directory_conforms(tmp_path: Path) -> None:
+    conformance(f"file://{tmp_path}/store", "--examples", "10")
+
+
+@pytest.mark.slow
+def test_azure_conforms(real_servers: RealServers) -> None:
+    with real_servers.get("azure").place() as url:
+        conformance(url, "--examples", "5")
+
+
 @pytest.mark.slow
 def test_references_and_contents_in_two_stores_conform(tmp_path: Path) -> None:
     conformance(f"sqlite:///{tmp_path}/references.db", "--contents", f"sqlite:///{tmp_path}/contents.db")
+
+
+@pytest.mark.slow
+def test_references_in_a_database_and_contents_in_a_bucket_conform(real_servers: RealServers) -> None:
+    with real_servers.get("postgresql").place() as references, real_servers.get("s3").place() as contents:
+        conformance(references, "--contents", contents, "--examples", "5")
 
 
 @pytest.mark.slow

@@ -40,10 +40,14 @@ def test_kharvest_with_the_sql_extra_works_in_an_empty_environment(wheels: Path,
     run(sys.executable, "-m", "venv", environment)
     pinned = ["--constraint", str(ROOT / "constraints.txt")] if versions == "newest" else list(OLDEST)
     python = environment / "bin/python"
-    run(python, "-m", "pip", "install", "--quiet", "--find-links", wheels, "kharvest[sql,memory]", *pinned)
+    run(python, "-m", "pip", "install", "--quiet", "--find-links", wheels, "kharvest[sql,memory,fsspec]", *pinned)
     kharvest = environment / "bin/kharvest"
     listed = json.loads(run(kharvest, "stores", "--json", "--check", cwd=tmp_path))
-    assert {one["distribution"]: one["state"] for one in listed} == {"kharvest-memory": "ok", "kharvest-sql": "ok"}
+    assert {one["distribution"]: one["state"] for one in listed} == {
+        "kharvest-fsspec": "ok",
+        "kharvest-memory": "ok",
+        "kharvest-sql": "ok",
+    }
     # And the main job, from the wheels alone: a server, a client, a query.
     script = """
 import subprocess, sys

@@ -15,6 +15,7 @@ from kharvest.spi import InvalidCursor, InvalidStoreURL, Query, decode_cursor, e
         ("mysql://db/x?password=hunter2&charset=utf8", "mysql://db/x?password=***&charset=utf8"),
         ("mongodb://me:hunter%402@a,b/x", "mongodb://me:***@a,b/x"),
         ("s3://bucket/prefix?secret=hunter2", "s3://bucket/prefix?secret=***"),
+        ("az://box/prefix?connection_string=AccountKey%3Dx", "az://box/prefix?connection_string=***"),
         ("sqlite:////var/lib/kharvest.db", "sqlite:////var/lib/kharvest.db"),
         ("memory:", "memory:"),
         ("postgresql://me:hun/ter@2@[bad?x=1", "postgresql://me:***@[bad?x=1"),

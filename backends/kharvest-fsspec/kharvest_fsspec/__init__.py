@@ -1,0 +1,1 @@
+"""The store of kharvest on object storage and file systems, through fsspec."""

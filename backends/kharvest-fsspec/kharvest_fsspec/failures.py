@@ -1,0 +1,96 @@
+"""What file systems raise, told in the errors of kharvest: the one place that knows their codes."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kharvest.spi import KharvestError, StoreFull, StoreUnavailable
+from kharvest_fsspec.bucket import Exists, Missing
+
+_BUGS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
+"""These are raised by mistakes in code, ours or theirs, and stay what they are."""
+
+_NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted"})
+_TAKEN = frozenset(
+    {
+        "PreconditionFailed",
+        "ConditionalRequestConflict",
+        "412",
+        "BlobAlreadyExists",
+        "UploadOverwriteFailed",
+        "conditionNotMet",
+    }
+)
+_PAST_THE_END = frozenset({"InvalidRange", "416"})
+_KEYS = frozenset(
+    {
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "InvalidToken",
+        "ExpiredToken",
+        "AuthenticationFailed",
+        "InvalidAuthenticationInfo",
+        "401",
+    }
+)
+_RIGHTS = frozenset({"AccessDenied", "AuthorizationFailure", "AuthorizationPermissionMismatch", "403"})
+_SKEWED = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
+
+_CORRECT_KEYS = "correct the credentials, in the URL or in the environment that the provider's tools use"
+_SKEW_HINT = (
+    "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly"
+)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Raise what a file system raises on a request for `what` as an error of kharvest, or as `Missing` or `Exists`."""
+    try:
+        yield
+    except (KharvestError, Missing, Exists, *_BUGS):
+        raise
+    except Exception as error:
+        raise _translated(what, error) from error
+
+
+def is_past_the_end(error: BaseException) -> bool:
+    """Whether this says that a range lies behind the end of an object."""
+    return bool(_codes(error) & _PAST_THE_END)
+
+
+def _translated(what: str, error: Exception) -> Exception:
+    codes = _codes(error)
+    reason = f"{what}: {' '.join(str(error).split()) or type(error).__name__}"
+    if codes & _NO_BUCKET:
+        return StoreUnavailable(f"{reason}: there is no such bucket", "create it, or correct the URL")
+    if isinstance(error, FileExistsError) or codes & _TAKEN:
+        return Exists(what)
+    if codes & _SKEWED:
+        return StoreUnavailable(f"{reason}: the clock of this machine is wrong", "set it, by NTP for instance")
+    if codes & _KEYS or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
+        return StoreUnavailable(reason, _CORRECT_KEYS)
+    if isinstance(error, PermissionError) or codes & _RIGHTS:
+        return StoreUnavailable(reason, "give this user the right to list, read, write and delete there")
+    if isinstance(error, FileNotFoundError) or "404" in codes:
+        return Missing(what)
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreFull(reason)
+    return StoreUnavailable(reason)
+
+
+def _codes(error: BaseException | None) -> set[str]:
+    """What an error and its causes say in the words of their services: botocore's, Azure's and Google's."""
+    codes = set()
+    while error is not None:
+        response: Any = getattr(error, "response", None)
+        if isinstance(response, dict):
+            codes.add(str(response.get("Error", {}).get("Code")))
+        for name in ("error_code", "status_code", "code"):
+            value = getattr(error, name, None)
+            if value is not None:
+                codes.add(str(getattr(value, "value", value)))
+        error = error.__cause__
+    return codes

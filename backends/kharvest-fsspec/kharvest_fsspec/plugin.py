@@ -1,0 +1,25 @@
+"""What the registry imports: the hook of the schemes. Loads neither fsspec nor SQLAlchemy."""
+
+from __future__ import annotations
+
+from kharvest.spi import Backend, Capability, Store, hookimpl
+
+_SHARED = frozenset({"file", "s3", "gs", "az"})
+
+
+@hookimpl
+def kharvest_backend(scheme: str) -> Backend | None:
+    """The backend of directories, of three object stores, and of `fsspec+PROTOCOL` for any other file system."""
+    if scheme in _SHARED:
+        capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
+    elif scheme.partition("+")[0] == "fsspec":
+        capabilities = frozenset()  # some file systems have more: see what the opened store declares
+    else:
+        return None
+    return Backend(spi_version=(1, 0), capabilities=capabilities, open=_open)
+
+
+def _open(url: str) -> Store:
+    from kharvest_fsspec.opening import open_store  # noqa: PLC0415  fsspec is loaded when a store is opened
+
+    return open_store(url)
