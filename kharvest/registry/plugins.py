@@ -22,7 +22,15 @@ from kharvest.registry.errors import (
 from kharvest.spi import ENTRY_POINT_GROUP, SPI_VERSION, Backend, Capability, KharvestError
 from kharvest.spi import backend as hookspecs
 
-OUR_BACKENDS = {"memory": "memory", "sqlite": "sql", "postgresql": "sql", "mysql": "sql", "mariadb": "sql"}
+OUR_BACKENDS = {
+    "memory": "memory",
+    "mongodb": "mongo",
+    "mongodb+srv": "mongo",
+    "sqlite": "sql",
+    "postgresql": "sql",
+    "mysql": "sql",
+    "mariadb": "sql",
+}
 """The schemes that backends of ours serve, with the extra of `kharvest` that installs each."""
 
 
