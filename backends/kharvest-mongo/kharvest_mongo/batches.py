@@ -22,6 +22,7 @@ from typing import TypeVar
 from pymongo import ReturnDocument
 
 from kharvest.spi import IncompatibleSchema, StoreCorrupt, StoreUnavailable
+from kharvest_mongo.cutting import cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.rows import ids_of_batch
 from kharvest_mongo.schema import REFERENCES, SCHEMA_VERSION, SIGNATURES, STORE
@@ -208,13 +209,15 @@ class Batches:
     def purge(self) -> None:
         """Remove for good what was removed so long ago that nobody can see it any more."""
         now = self.snapshot()
-        horizon = min({*(now.hidden - now.dead), *now.recent, now.next_batch})
-        settled: Document = {"$lt": horizon}
-        if now.dead:
-            settled["$nin"] = sorted(now.dead)  # theirs may still arrive, and mean nothing
+        settled: list[Document] = [{"$match": {"removed_by": {"$lt": min((*now.recent, now.next_batch))}}}]
+        if now.hidden:  # by those it is not removed, and perhaps never will be
+            settled.append({"$match": {"removed_by": {"$nin": sorted(now.hidden)}}})
         with told():
             for name in (REFERENCES, SIGNATURES):
-                self._server.collection(name).delete_many({"removed_by": settled})
+                collection = self._server.collection(name)
+                ids = [one["_id"] for one in collection.aggregate([*settled, {"$project": {"_id": 1}}])]
+                for some in cut(ids):
+                    collection.delete_many({"_id": {"$in": some}})
 
     def _snapshot(self, found: Document | None) -> Snapshot:
         if found is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bson import ObjectId
 
-from kharvest_mongo.lookups import cut as in_lists
+from kharvest_mongo.cutting import cut as in_lists
 from kharvest_mongo.schema import CHUNKS
 from kharvest_mongo.server import Document, Server
 

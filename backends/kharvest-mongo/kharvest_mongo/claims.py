@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError
 
+from kharvest_mongo.cutting import cut
 from kharvest_mongo.failures import duplicates, told
-from kharvest_mongo.lookups import cut
 from kharvest_mongo.schema import CLAIMS
 from kharvest_mongo.server import Server
 

@@ -11,15 +11,15 @@ from pymongo.errors import DuplicateKeyError
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, StoreUnavailable, UnknownContent
 from kharvest_mongo.bodies import CHUNK_BYTES, CHUNKS_AT_ONCE, Bodies, Chunk, cut
+from kharvest_mongo.cutting import cut as in_lists
 from kharvest_mongo.failures import told
-from kharvest_mongo.lookups import cut as in_lists
 from kharvest_mongo.schema import CONTENTS
 from kharvest_mongo.server import Document, Server
 
 SMALL_BYTES = 64 * 1024
 """A content up to this size is one document."""
 IDLE = timedelta(hours=1)
-"""An upload that did not move for so long, by the server's clock, is a leftover. One that wakes up later must begin again."""
+"""An upload that did not move for so long, by the server's clock, is a leftover. One that wakes up must begin again."""
 _LISTED_AT_ONCE = 1000
 _VALUE = {"sha256": 1, "md5": 1, "size": 1}
 
@@ -27,10 +27,10 @@ _VALUE = {"sha256": 1, "md5": 1, "size": 1}
 class MongoContents:
     """Contents in a database.
 
-    A content is visible when its document has a digest, which a unique index lets one document have. A small one is that
-    document. The bytes of others go into a body of the upload's own first; the update that publishes it needs that nobody
-    has condemned the upload as a leftover, and the one that condemns it, that it is not published. So what is published
-    is never removed, and what is removed never published.
+    A content is visible when its document has a digest, which a unique index lets one document have. A small one is
+    that document. The bytes of others go into a body of the upload's own first; the update that publishes it needs that
+    nobody has condemned the upload as a leftover, and the one that condemns it, that it is not published. So what is
+    published is never removed, and what is removed never published.
     """
 
     capabilities = frozenset({Capability.DURABLE, Capability.SHARED})

@@ -11,6 +11,7 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import REMOVED, Pod, Query, Signature, StoreUnavailable, Timeline
 from kharvest_mongo import keys, lookups, pages, rows
 from kharvest_mongo.batches import Batches, Snapshot
+from kharvest_mongo.cutting import cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.lookups import Place
 from kharvest_mongo.recording import ATTEMPTS, Abandoned
@@ -94,9 +95,7 @@ class Forgetter:
 
     def _write_again(self, batch: int, followers: dict[bytes, bytes | None]) -> None:
         """Write references again which something else, or nothing, follows now."""
-        documents = [
-            document for some in lookups.cut(followers) for document in self._references.find({"_id": {"$in": some}})
-        ]
+        documents = [document for some in cut(followers) for document in self._references.find({"_id": {"$in": some}})]
         if documents:
             self._references.insert_many(
                 [
@@ -111,7 +110,7 @@ class Forgetter:
     def _mark(self, collection: Documents[Document], batch: int, ids: Sequence[bytes]) -> None:
         statements = [
             UpdateMany({"_id": {"$in": some}}, {"$addToSet": {"removed_by": batch}})
-            for some in lookups.cut(ids, _MARKED_AT_ONCE)
+            for some in cut(ids, _MARKED_AT_ONCE)
         ]
         if statements:
             collection.bulk_write(statements, ordered=False)

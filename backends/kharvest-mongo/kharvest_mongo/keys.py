@@ -1,7 +1,7 @@
 """What references are found and ordered by: short digests, in the place of text of any length.
 
-A digest is the first half of a SHA-256, of parts that no NUL is in, with a NUL between them: what differs has another one,
-whatever its case, accents or spaces.
+A digest is the first half of a SHA-256, of parts that no NUL is in, with a NUL between them: what differs has another
+one, whatever its case, accents or spaces.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashlib import sha256
 from kharvest.spi import Pod, Reference, Signature, Timeline
 
 DIRECTORY_LEVELS = 4
-"""As many of a path's directories, from the root, lead to its references: a query for a prefix walks the deepest one."""
+"""As many of a path's directories, from the root, lead to its references: a query for a prefix walks the deepest."""
 CURRENT = b""
 """The key of all references that are the newest of their timelines."""
 _DIGEST_BYTES = 16

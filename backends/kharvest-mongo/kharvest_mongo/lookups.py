@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TypeAlias, TypeVar
+from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
 from pymongo.collection import Collection as Documents
 
 from kharvest.spi import Signature
 from kharvest_mongo import keys, rows
 from kharvest_mongo.batches import Snapshot
+from kharvest_mongo.cutting import cut
 from kharvest_mongo.rows import POSITION, Position, StoredSignature
 from kharvest_mongo.schema import REFERENCES
 from kharvest_mongo.server import Document
 
-T = TypeVar("T")
-
-AT_ONCE = 200
-"""Values in one `$in`."""
 _QUESTIONS_AT_ONCE = 100
 """Questions of their own in one aggregation: MongoDB allows a thousand stages."""
 
 Place: TypeAlias = tuple[bytes, bytes]
 """The key of a timeline, and an order in it."""
-
-
-def cut(values: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
-    """The values in lists of a size, the last one shorter."""
-    left = iter(values)
-    while some := list(islice(left, size)):
-        yield some
 
 
 def newest(references: Documents[Document], timelines: Collection[bytes], fields: Document) -> list[Document]:

@@ -1,7 +1,8 @@
 """Pages of references: walked window by window in time, so that what a page costs does not grow with the history.
 
-A window is as long as, at the store's average, a few pages take, and each one longer than the one before. Whatever a server
-does within a window, read it in order and stop, or read it whole and sort it, it never does it with all of the history.
+A window is as long as, at the store's average, a few pages take, and each one longer than the one before. Whatever a
+server does within a window, read it in order and stop, or read it whole and sort it, it never does it with all of the
+history.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from threading import Lock
 from pymongo import InsertOne, UpdateMany, UpdateOne
 
 from kharvest.spi import StoreError, StoreUnavailable
-from kharvest_mongo import keys, lookups, rows
+from kharvest_mongo import keys, rows
 from kharvest_mongo.batches import Batches, Snapshot
+from kharvest_mongo.cutting import cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.planning import Plan, Planner, Present, Record
 from kharvest_mongo.rows import ids_of_batch
@@ -67,9 +68,6 @@ class Recorder:
     def write(self, records: Sequence[Record]) -> dict[int, Exception]:
         """Write records as one batch; the errors of those that are refused, by their numbers."""
         self._abandoned.bury()
-        plan = self._batches.read(lambda snapshot: self._plan(snapshot, records))
-        if not plan.rows:
-            return dict(plan.refused)
         batch, snapshot = self._batches.begin()
         try:
             plan = self._write_all(batch, snapshot, records)
@@ -103,6 +101,8 @@ class Recorder:
         raise StoreUnavailable(f"others were faster {ATTEMPTS} times", "do it again")
 
     def _put(self, batch: int, plan: Plan) -> None:
+        if not plan.rows:
+            return
         inserted = (InsertOne(rows.reference_document(row, batch, number)) for number, row in enumerate(plan.rows))
         followed = (
             UpdateOne({"_id": one}, {"$addToSet": {"followers": {"order": order, "batch": batch}}})
@@ -129,7 +129,7 @@ class Recorder:
             self._references.bulk_write(
                 [
                     UpdateMany({"_id": {"$in": some}}, {"$pull": {"followers": {"batch": batch}}})
-                    for some in lookups.cut({one for one, _order in plan.followers}, _UPDATED_AT_ONCE)
+                    for some in cut({one for one, _order in plan.followers}, _UPDATED_AT_ONCE)
                 ],
                 ordered=False,
             )
@@ -140,7 +140,7 @@ class Recorder:
             self._references.bulk_write(
                 [
                     UpdateMany({"_id": {"$in": some}}, {"$unset": {"newest_of": "", "newest_keys": ""}})
-                    for some in lookups.cut(plan.outdated, _UPDATED_AT_ONCE)
+                    for some in cut(plan.outdated, _UPDATED_AT_ONCE)
                 ],
                 ordered=False,
             )

@@ -1,7 +1,7 @@
 """The collections with their indexes, and the schema's version.
 
-All names start with `kharvest_`, so a database may hold other things too. What the documents hold is told where they are
-read and written: `batches`, `rows`, `contents`, `claims`.
+All names start with `kharvest_`, so a database may hold other things too. What the documents hold is told where they
+are read and written: `batches`, `rows`, `contents`, `claims`.
 """
 
 from __future__ import annotations

@@ -24,15 +24,14 @@ STORE_ID = "store"
 class Server:
     """One database. A connection that broke is replaced at its next use, without a restart.
 
-    On a single server a write has happened when its journal is on the disk; on a replica set or a sharded cluster, when a
-    majority has it, and what is read was written so: it can never be rolled back.
+    On a single server a write has happened when its journal is on the disk; on a replica set or a sharded cluster, when
+    a majority has it, and what is read was written so: it can never be rolled back.
     """
 
     def __init__(self, address: Address) -> None:
         try:
-            self._client: MongoClient[Document] = MongoClient(
-                address.url, appname=WRITTEN_BY, connect=False, **address.timeouts
-            )
+            options: Document = {"appname": WRITTEN_BY, "connect": False, **address.timeouts}
+            self._client: MongoClient[Document] = MongoClient(address.url, **options)
         except (ConfigurationError, ValueError, TypeError) as error:
             remedy = "see PyMongo's documentation of MongoClient"
             raise InvalidStoreURL(address.text, f"its options do not fit: {error}", remedy) from None

@@ -9,10 +9,11 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import REMOVED, FileSummary, InvalidCursor, Page, Query, Signature, decode_cursor, encode_cursor
 from kharvest_mongo import filters, keys, lookups, pages, rows
 from kharvest_mongo.batches import Snapshot
+from kharvest_mongo.cutting import IN_AT_ONCE
 from kharvest_mongo.rows import StoredSignature
 from kharvest_mongo.server import Document
 
-_FILES_AT_ONCE = lookups.AT_ONCE
+_FILES_AT_ONCE = IN_AT_ONCE
 """Files whose references are counted for one page, at most."""
 _FILES_OF_PODS_AT_ONCE = 1000
 _BEHIND_NUL = "\x01"
