@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.real.mariadb import GivenMariaDB, MariaDB
+from harness.real.mongodb import GivenMongo, MongoServer
 from harness.real.postgresql import GivenPostgreSQL, PostgreSQL
 from harness.real.server import RealServer
 
-OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB)}
-GIVEN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (GivenPostgreSQL, GivenMariaDB)}
+OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB, MongoServer)}
+GIVEN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (GivenPostgreSQL, GivenMariaDB, GivenMongo)}
 KINDS = OWN | GIVEN
