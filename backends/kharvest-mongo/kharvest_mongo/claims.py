@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError
 
 from kharvest_mongo.cutting import cut
 from kharvest_mongo.failures import duplicates, told
 from kharvest_mongo.schema import CLAIMS
-from kharvest_mongo.server import Server
+from kharvest_mongo.server import Document, Server
 
 
 class Claims:
-    """Leases in a collection."""
+    """Leases in a collection. A key that nobody ever held, or that was released, has no document."""
 
     def __init__(self, server: Server) -> None:
         self._claims = server.collection(CLAIMS)
@@ -22,21 +22,33 @@ class Claims:
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         """See `ReferenceStore.claim`."""
         wanted = sorted(set(keys))
+        lease: Document = {"holder": holder, "until_ns": until_ns}
+        with told():
+            held = self._insert(wanted, lease)
+            if len(held) < len(wanted):
+                held |= self._take_over([key for key in wanted if key not in held], lease, now_ns)
+        return held
+
+    def _insert(self, wanted: list[bytes], lease: Document) -> set[bytes]:
+        """Take those that have no document: of several takers one can insert it."""
         if not wanted:
             return set()
-        # Where somebody else holds the key, nothing matches; then the insertion fails, for its `_id` is there.
-        free = [{"holder": holder}, {"until_ns": {"$lte": now_ns}}]
-        statements = [
-            UpdateOne({"_id": key, "$or": free}, {"$set": {"holder": holder, "until_ns": until_ns}}, upsert=True)
-            for key in wanted
-        ]
-        with told():
-            try:
-                self._claims.bulk_write(statements, ordered=False)
-            except BulkWriteError as error:
-                lost = duplicates(error)
-                return {key for number, key in enumerate(wanted) if number not in lost}
+        try:
+            self._claims.insert_many([{"_id": key, **lease} for key in wanted], ordered=False)
+        except BulkWriteError as error:
+            lost = duplicates(error)
+            return {key for number, key in enumerate(wanted) if number not in lost}
         return set(wanted)
+
+    def _take_over(self, wanted: list[bytes], lease: Document, now_ns: int) -> set[bytes]:
+        """Take those whose leases have ended, or are the holder's own."""
+        statements = [
+            UpdateMany({"_id": {"$in": some}, **free}, {"$set": lease})
+            for some in cut(wanted)
+            for free in ({"until_ns": {"$lte": now_ns}}, {"holder": lease["holder"]})
+        ]
+        self._claims.bulk_write(statements, ordered=False)
+        return {one["_id"] for some in cut(wanted) for one in self._claims.find({"_id": {"$in": some}, **lease})}
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
         """See `ReferenceStore.release`."""
