@@ -58,7 +58,7 @@ def parse(text: str) -> Address:
     except (ConfigurationError, ValueError, TypeError) as error:
         if scheme_of(text) == "mongodb+srv" and type(error.__cause__).__module__.startswith("dns."):
             raise StoreUnavailable(f"the servers of {masked} cannot be found in the DNS") from None
-        raise InvalidStoreURL(masked, f"its options are not understood: {error}", "correct them") from None
+        raise InvalidStoreURL(masked, f"it cannot be read: {error}", "correct it") from None
     database = parts["database"]
     if not database:
         raise InvalidStoreURL(masked, "it names no database", "put /NAME behind the host")

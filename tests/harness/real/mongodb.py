@@ -30,7 +30,7 @@ class MongoServer(OwnServer):
 
     def __init__(self, *, needs_password: bool = False) -> None:
         super().__init__()
-        self._needs_password = needs_password
+        self.needs_password = needs_password
 
     @property
     def url(self) -> str:
@@ -49,7 +49,7 @@ class MongoServer(OwnServer):
         if find_spec("secantus") is None:
             raise CannotRun("the package SecantusDB is not installed; run `make setup`")
         where = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.folder / "data")]
-        users = ["--auth"] if self._needs_password else []
+        users = ["--auth"] if self.needs_password else []
         # Not the configuration of whoever runs the tests.
         empty = self.folder / "secantusd.toml"
         empty.touch()
