@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pymongo import UpdateMany
 from pymongo.errors import BulkWriteError
 
-from kharvest_mongo.cutting import cut
+from kharvest_mongo.cutting import ONE_REPLY, cut
 from kharvest_mongo.failures import duplicates, told
 from kharvest_mongo.schema import CLAIMS
 from kharvest_mongo.server import Document, Server
@@ -48,7 +48,11 @@ class Claims:
             for free in ({"until_ns": {"$lte": now_ns}}, {"holder": lease["holder"]})
         ]
         self._claims.bulk_write(statements, ordered=False)
-        return {one["_id"] for some in cut(wanted) for one in self._claims.find({"_id": {"$in": some}, **lease})}
+        return {
+            one["_id"]
+            for some in cut(wanted)
+            for one in self._claims.find({"_id": {"$in": some}, **lease}, batch_size=ONE_REPLY)
+        }
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
         """See `ReferenceStore.release`."""

@@ -11,6 +11,7 @@ from pymongo.errors import DuplicateKeyError
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, StoreUnavailable, UnknownContent
 from kharvest_mongo.bodies import CHUNK_BYTES, CHUNKS_AT_ONCE, Bodies, Chunk, cut
+from kharvest_mongo.cutting import ONE_REPLY
 from kharvest_mongo.cutting import cut as in_lists
 from kharvest_mongo.failures import told
 from kharvest_mongo.schema import CONTENTS
@@ -158,7 +159,7 @@ class MongoContents:
             found = [
                 document
                 for some in in_lists(set(sha256s))
-                for document in self._contents.find({"sha256": {"$in": some}}, _VALUE)
+                for document in self._contents.find({"sha256": {"$in": some}}, _VALUE, batch_size=ONE_REPLY)
             ]
         return {one["sha256"]: _content(one) for one in found}
 
@@ -167,7 +168,9 @@ class MongoContents:
         while True:
             with told():
                 found = list(
-                    self._contents.find({"sha256": {"$gt": after}}, _VALUE).sort("sha256", 1).limit(_LISTED_AT_ONCE)
+                    self._contents.find({"sha256": {"$gt": after}}, _VALUE, batch_size=ONE_REPLY)
+                    .sort("sha256", 1)
+                    .limit(_LISTED_AT_ONCE)
                 )
             yield from map(_content, found)
             if len(found) < _LISTED_AT_ONCE:

@@ -10,6 +10,8 @@ T = TypeVar("T")
 
 IN_AT_ONCE = 200
 """Values in one `$in`."""
+ONE_REPLY = 10_001
+"""Documents in one reply, at most, where 101 are usual: what is asked for at once comes at once, up to 16 MB."""
 
 
 def cut(values: Iterable[T], size: int = IN_AT_ONCE) -> Iterator[list[T]]:

@@ -11,7 +11,7 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import REMOVED, Pod, Query, Signature, StoreUnavailable, Timeline
 from kharvest_mongo import keys, lookups, pages, rows
 from kharvest_mongo.batches import Batches, Snapshot
-from kharvest_mongo.cutting import cut
+from kharvest_mongo.cutting import ONE_REPLY, cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.lookups import Place
 from kharvest_mongo.recording import ATTEMPTS, Abandoned
@@ -28,12 +28,10 @@ class _Run:
     """References to remove that follow each other in their timeline.
 
     Attributes:
-        timeline: its key.
         first: the order of the first of them.
         follower: the order of what comes behind the last of them; None if nothing does.
     """
 
-    timeline: bytes
     first: bytes
     follower: bytes | None
 
@@ -87,8 +85,8 @@ class Forgetter:
 
     def _remove(self, batch: int, snapshot: Snapshot, found: Sequence[Document]) -> None:
         runs = list(_runs(snapshot, found))
-        previous = lookups.before(self._references, snapshot, [(run.timeline, run.first) for run in runs])
-        changed = {one.id: run.follower for run in runs if (one := previous.get((run.timeline, run.first))) is not None}
+        previous = lookups.followed_by(self._references, snapshot, [run.first for run in runs])
+        changed = {previous[run.first].id: run.follower for run in runs if run.first in previous}
         self._write_again(batch, changed)
         self._mark(self._references, batch, [*(one["_id"] for one in found), *changed])
         self._remove_unnamed(batch, snapshot, found)
@@ -116,23 +114,28 @@ class Forgetter:
             collection.bulk_write(statements, ordered=False)
 
     def _remove_unnamed(self, batch: int, snapshot: Snapshot, found: Sequence[Document]) -> None:
-        signatures = list({Signature(one["path"], one["md5"]) for one in found if one["md5"] != REMOVED})
-        visible = snapshot.with_own(batch).visible()
-        named = lookups.first_of_each(
-            self._references,
-            [
+        names = {keys.name_of(Signature(one["path"], one["md5"])) for one in found if one["md5"] != REMOVED}
+        naming: list[Document] = [
+            {"$match": snapshot.with_own(batch).visible()},
+            {"$limit": 1},
+            {"$project": {"_id": 1}},
+        ]
+        looked_up = {"from": REFERENCES, "localField": "key", "foreignField": "keys", "pipeline": naming, "as": "named"}
+        unnamed = [
+            document["_id"]
+            for some in cut(names)
+            for document in self._signatures.aggregate(
                 [
-                    {"$match": {"keys": keys.of_signature(signature)}},
-                    {"$match": visible},
-                    {"$limit": 1},
+                    {"$match": {"name": {"$in": some}}},
+                    {"$match": snapshot.visible()},
+                    {"$lookup": looked_up},
+                    {"$match": {"named": []}},
                     {"$project": {"_id": 1}},
-                ]
-                for signature in signatures
-            ],
-        )
-        unnamed = [signature for number, signature in enumerate(signatures) if number not in named]
-        stored = lookups.signatures(self._signatures, snapshot, unnamed)
-        self._mark(self._signatures, batch, [one.id for one in stored.values()])
+                ],
+                batchSize=ONE_REPLY,
+            )
+        ]
+        self._mark(self._signatures, batch, unnamed)
 
 
 def _runs(snapshot: Snapshot, found: Sequence[Document]) -> Iterator[_Run]:
@@ -143,7 +146,7 @@ def _runs(snapshot: Snapshot, found: Sequence[Document]) -> Iterator[_Run]:
         if (follower := one.next(snapshot)) is not None
     }
     for timeline, first in positions.keys() - followed:
-        yield _Run(timeline, first, _end_of_run(snapshot, positions, (timeline, first)))
+        yield _Run(first, _end_of_run(snapshot, positions, (timeline, first)))
 
 
 def _end_of_run(snapshot: Snapshot, positions: dict[Place, Position], place: Place) -> bytes | None:

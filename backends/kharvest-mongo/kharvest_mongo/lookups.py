@@ -10,7 +10,7 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import Signature
 from kharvest_mongo import keys, rows
 from kharvest_mongo.batches import Snapshot
-from kharvest_mongo.cutting import cut
+from kharvest_mongo.cutting import ONE_REPLY, cut
 from kharvest_mongo.rows import POSITION, Position, StoredSignature
 from kharvest_mongo.schema import REFERENCES
 from kharvest_mongo.server import Document
@@ -28,7 +28,7 @@ def newest(references: Documents[Document], timelines: Collection[bytes], fields
     return [
         document
         for some in cut(timelines)
-        for document in references.find({"newest_of": {"$in": some}}, wanted if fields else None)
+        for document in references.find({"newest_of": {"$in": some}}, wanted, batch_size=ONE_REPLY)
     ]
 
 
@@ -37,7 +37,7 @@ def at(references: Documents[Document], snapshot: Snapshot, orders: Collection[b
     found = (
         rows.position(document)
         for some in cut(orders)
-        for document in references.find({"order": {"$in": some}}, POSITION)
+        for document in references.find({"order": {"$in": some}}, POSITION, batch_size=ONE_REPLY)
     )
     return {one.order for one in found if one.is_visible(snapshot)}
 
@@ -48,47 +48,45 @@ def signatures(
     """Those of the signatures that references name."""
     names = {keys.name_of(signature) for signature in wanted}
     found = (
-        rows.stored_signature(document) for some in cut(names) for document in collection.find({"name": {"$in": some}})
+        rows.stored_signature(document)
+        for some in cut(names)
+        for document in collection.find({"name": {"$in": some}}, batch_size=ONE_REPLY)
     )
     return {one.signature: one for one in found if one.is_visible(snapshot)}
 
 
-def before(references: Documents[Document], snapshot: Snapshot, places: Collection[Place]) -> dict[Place, Position]:
-    """The reference before each place in its timeline, where there is one."""
-    return _beside(references, snapshot, places, "$lt", -1)
-
-
-def after(references: Documents[Document], snapshot: Snapshot, places: Collection[Place]) -> dict[Place, Position]:
-    """The reference behind each place in its timeline, where there is one."""
-    return _beside(references, snapshot, places, "$gt", 1)
-
-
-def _beside(
-    references: Documents[Document], snapshot: Snapshot, places: Collection[Place], side: str, direction: int
-) -> dict[Place, Position]:
-    asked = list(places)
-    answers = first_of_each(
-        references,
-        [
-            [
-                {"$match": {"keys": timeline, "order": {side: order}}},
-                {"$match": snapshot.visible()},
-                {"$sort": {"order": direction}},
-                {"$limit": 1},
-                {"$project": POSITION},
-            ]
-            for timeline, order in asked
-        ],
-    )
-    return {asked[number]: rows.position(document) for number, document in answers.items()}
-
-
-def first_of_each(references: Documents[Document], questions: Sequence[list[Document]]) -> dict[int, Document]:
-    """What pipelines that give one document at most have found, by their numbers; a hundred in one round trip."""
-    found: dict[int, Document] = {}
-    for some in cut(enumerate(questions), _QUESTIONS_AT_ONCE):
-        numbered = [[*pipeline, {"$addFields": {"question": number}}] for number, pipeline in some]
-        unions = ({"$unionWith": {"coll": REFERENCES, "pipeline": one}} for one in numbered[1:])
-        for document in references.aggregate([*numbered[0], *unions]):
-            found[document["question"]] = document
+def followed_by(
+    references: Documents[Document], snapshot: Snapshot, orders: Collection[bytes]
+) -> dict[bytes, Position]:
+    """The reference before each of those with these orders, in its timeline; none where it is the first."""
+    found: dict[bytes, Position] = {}
+    for some in cut(orders):
+        for document in references.find({"followers.order": {"$in": some}}, POSITION, batch_size=ONE_REPLY):
+            one = rows.position(document)
+            follower = one.next(snapshot)
+            if follower is not None and one.is_visible(snapshot):
+                found[follower[0]] = one
     return found
+
+
+def beside(
+    references: Documents[Document], snapshot: Snapshot, places: Sequence[Place]
+) -> list[tuple[bytes, Position]]:
+    """The references before and behind places in timelines, with the timelines' keys; where a place has any."""
+    questions: list[list[Document]] = [
+        [
+            {"$match": {"keys": timeline, "order": {side: order}}},
+            {"$match": snapshot.visible()},
+            {"$sort": {"order": direction}},
+            {"$limit": 1},
+            {"$project": POSITION},
+            {"$addFields": {"timeline": timeline}},
+        ]
+        for timeline, order in places
+        for side, direction in (("$lt", -1), ("$gt", 1))
+    ]
+    found: list[Document] = []
+    for some in cut(questions, _QUESTIONS_AT_ONCE):
+        unions = ({"$unionWith": {"coll": REFERENCES, "pipeline": one}} for one in some[1:])
+        found += references.aggregate([*some[0], *unions], batchSize=ONE_REPLY)
+    return [(document["timeline"], rows.position(document)) for document in found]

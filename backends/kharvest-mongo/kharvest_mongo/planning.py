@@ -10,8 +10,13 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import Conflict, Content, Reference, Signature, StoreError, UnknownContent
 from kharvest_mongo import keys, lookups, rows
 from kharvest_mongo.batches import Snapshot
+from kharvest_mongo.lookups import Place
 from kharvest_mongo.rows import POSITION, NewRow, Position
 from kharvest_mongo.server import Document
+
+_STEPS_BACK = 4
+_START = b""
+"""Comes before every order: nothing is before the first reference of a timeline."""
 
 Present = Callable[[Collection[bytes]], Mapping[bytes, Content]]
 
@@ -133,15 +138,38 @@ class Planner:
             for timeline, order in late:
                 if order in there:
                     del added[timeline][order]
-            late = [place for place in late if place[1] not in there]
-            for look in (lookups.before, lookups.after):
-                for (timeline, _order), one in look(self._references, snapshot, late).items():
-                    stored[timeline][one.order] = one
+            self._find_beside(snapshot, [place for place in late if place[1] not in there], newest, stored)
         return [
             (list(stored.get(timeline, {}).values()), [NewRow(order, one, None) for order, one in orders.items()])
             for timeline, orders in added.items()
             if orders
         ], outdated
+
+    def _find_beside(
+        self,
+        snapshot: Snapshot,
+        late: Sequence[Place],
+        newest: Mapping[bytes, Position],
+        stored: dict[bytes, dict[bytes, Position]],
+    ) -> None:
+        """Add the references before and behind each of these places to what is known of their timelines.
+
+        What is late is not so by much, as a rule: so this goes back from the newest some steps first.
+        """
+        front = {timeline: newest[timeline].order for timeline, _order in late}
+        for _step in range(_STEPS_BACK):
+            going = {timeline for timeline, order in late if order < front[timeline]}
+            if not going:
+                return
+            found = lookups.followed_by(self._references, snapshot, {front[timeline] for timeline in going})
+            for timeline in going:
+                one = found.get(front[timeline])
+                front[timeline] = one.order if one is not None else _START
+                if one is not None:
+                    stored[timeline][one.order] = one
+        far = [(timeline, order) for timeline, order in late if order < front[timeline]]
+        for timeline, one in lookups.beside(self._references, snapshot, far):
+            stored[timeline][one.order] = one
 
 
 def _place(

@@ -136,6 +136,7 @@ def signature_document(signature: Signature, content: Content, batch: int, numbe
         "_id": id_in_batch(batch, number),
         "batch": batch,
         "name": keys.name_of(signature),
+        "key": keys.of_signature(signature),
         "path": signature.path,
         "md5": signature.md5,
         "sha256": content.sha256,

@@ -34,6 +34,7 @@ INDEXES: dict[str, Sequence[IndexModel]] = {
         _index("newest_keys", "order"),
         _index("newest_of", sparse=True),
         _index("removed_by", sparse=True),
+        _index("followers.order", sparse=True),
     ),
     SIGNATURES: (_index("name"), _index("md5", "name"), _index("removed_by", sparse=True)),
     # Only what is published has a digest, and of several that are put at once only one can have it.
