@@ -8,14 +8,15 @@ seen. No transactions are needed, and readers wait for nobody.
 That update names the `version` of the store that the writer has read, and counts it up. So of all writers at once one
 gets through; the others look at what is there now and try again.
 
-What only older versions of the store need is removed once `SLACK` batches more were committed. Who reads compares the
-version before and after: see `Batches.read`.
+What only older versions of the store need is taken away some commits later: the keys of what is the newest no longer
+once `SLACK` batches more were committed, and what was removed once `SLACK` more of the batches that remove were. Who
+reads compares before and after: see `Batches.read`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -31,10 +32,10 @@ from kharvest_mongo.server import STORE_ID, Document, Server
 T = TypeVar("T")
 
 SLACK = 16
-"""How many batches may be committed while somebody reads, before he has to read again."""
+"""How many batches may be committed while somebody reads what they take away, before he has to read again."""
 _IDLE = timedelta(hours=1)
 """After so long, by the server's clock, a batch that was not committed is taken for a dead writer's."""
-_READS = 20
+_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Snapshot:
         hidden: batches below that which nobody may see.
         dead: those of them whose writers are gone: they will never be seen.
         recent: the batches that were committed last, `SLACK` of them at most.
+        removals: how many of the batches that were committed removed something.
+        recent_removals: the last of those, `SLACK` of them at most.
         count: about how many references there are.
         first_ns: no reference is older.
         last_ns: no reference is newer.
@@ -57,6 +60,8 @@ class Snapshot:
     hidden: frozenset[int]
     dead: frozenset[int]
     recent: tuple[int, ...]
+    removals: int
+    recent_removals: tuple[int, ...]
     count: int
     first_ns: int
     last_ns: int
@@ -71,16 +76,7 @@ class Snapshot:
 
     def with_own(self, batch: int) -> Snapshot:
         """The store as it will be when `batch` is committed."""
-        return Snapshot(
-            self.version,
-            max(self.next_batch, batch + 1),
-            self.hidden - {batch},
-            self.dead,
-            self.recent,
-            self.count,
-            self.first_ns,
-            self.last_ns,
-        )
+        return replace(self, next_batch=max(self.next_batch, batch + 1), hidden=self.hidden - {batch})
 
     def batches(self) -> Document:
         """What the number of a batch satisfies that is seen."""
@@ -106,19 +102,21 @@ class Batches:
         with told():
             return self._snapshot(self._store.find_one({"_id": STORE_ID}))
 
-    def read(self, look: Callable[[Snapshot], T]) -> T:
-        """What `look` finds, all of it at one version of the store.
+    def read(self, look: Callable[[Snapshot, int], T], *, of_newest: bool = False) -> T:
+        """What `look` finds, all of it at one version of the store; it is given how often it has looked before.
 
-        It may look more than once: when so much was committed meanwhile that what it needs may have been removed.
+        It looks again when so much was committed meanwhile that what it needs may have been taken away: the keys of
+        what is newest only if it goes by them (`of_newest`). So a look that takes long should do less the next time.
         """
         before = self.snapshot()
-        for _attempt in range(_READS):
-            found = look(before)
+        for attempt in range(_LOOKS):
+            found = look(before, attempt)
             after = self.snapshot()
-            if after.version - before.version < SLACK:
+            overtaken = after.removals - before.removals >= SLACK
+            if not overtaken and not (of_newest and after.version - before.version >= SLACK):
                 return found
             before = after
-        raise StoreUnavailable(f"{SLACK} batches were committed each time before this was read", "ask for less at once")
+        raise StoreUnavailable("too much was committed each time before this was read", "ask for less at once")
 
     def begin(self) -> tuple[int, Snapshot]:
         """The number of a new batch, which nobody sees, and the store as it is then."""
@@ -139,22 +137,25 @@ class Batches:
             snapshot = self._snapshot(found) if found is not None else self.snapshot()
         return snapshot.next_batch - 1, snapshot
 
-    def commit(self, batch: int, snapshot: Snapshot, gained: int, times: tuple[int, int] | None) -> bool:
+    def commit(self, batch: int, snapshot: Snapshot, *, recorded: Collection[int] = (), removed: int = 0) -> bool:
         """Make all that a batch wrote visible, if the store still is at the snapshot's version; tell whether it was.
 
-        `gained` is by how many references the store grew; `times` are the first and the last of those that came.
+        `recorded` are the times of the references that came, `removed` is how many went.
 
         Raises:
             StoreUnavailable: the batch was taken for a dead writer's; nothing of it will be seen.
         """
         change: Document = {
             "$pull": {"hidden": {"batch": batch}},
-            "$inc": {"version": 1, "count": gained},
+            "$inc": {"version": 1, "count": len(recorded) - removed},
             "$set": {"recent": [*snapshot.recent, batch][-SLACK:]},
         }
-        if times is not None:
-            change["$min"] = {"first_ns": times[0]}
-            change["$max"] = {"last_ns": times[1]}
+        if recorded:
+            change["$min"] = {"first_ns": min(recorded)}
+            change["$max"] = {"last_ns": max(recorded)}
+        if removed:
+            change["$inc"]["removals"] = 1
+            change["$set"]["recent_removals"] = [*snapshot.recent_removals, batch][-SLACK:]
         with told():
             done = self._store.update_one(
                 {
@@ -209,7 +210,7 @@ class Batches:
     def purge(self) -> None:
         """Remove for good what was removed so long ago that nobody can see it any more."""
         now = self.snapshot()
-        settled: list[Document] = [{"$match": {"removed_by": {"$lt": min((*now.recent, now.next_batch))}}}]
+        settled: list[Document] = [{"$match": {"removed_by": {"$lt": min((*now.recent_removals, now.next_batch))}}}]
         if now.hidden:  # by those it is not removed, and perhaps never will be
             settled.append({"$match": {"removed_by": {"$nin": sorted(now.hidden)}}})
         with told():
@@ -230,6 +231,8 @@ class Batches:
             hidden=frozenset(one["batch"] for one in found["hidden"]),
             dead=frozenset(one["batch"] for one in found["hidden"] if one["is_dead"]),
             recent=tuple(found["recent"]),
+            removals=found["removals"],
+            recent_removals=tuple(found["recent_removals"]),
             count=found["count"],
             first_ns=found.get("first_ns", 0),
             last_ns=found.get("last_ns", 0),

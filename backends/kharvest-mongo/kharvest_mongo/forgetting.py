@@ -48,7 +48,8 @@ class Forgetter:
     def forget(self, query: Query) -> int:
         """See `ReferenceStore.forget`."""
         self._abandoned.bury()
-        if not self._batches.read(lambda snapshot: self._first(snapshot, replace(query, limit=1))):
+        one = replace(query, limit=1)
+        if not self._batches.read(lambda snapshot, _looked: self._first(snapshot, one), of_newest=query.latest):
             return 0
         for _attempt in range(ATTEMPTS):
             batch, snapshot = self._batches.begin()
@@ -59,7 +60,7 @@ class Forgetter:
                     return 0
                 with told():
                     self._remove(batch, snapshot, found)
-                committed = self._batches.commit(batch, snapshot, -len(found), None)
+                committed = self._batches.commit(batch, snapshot, removed=len(found))
             except BaseException:
                 self._abandoned.add(batch)
                 raise

@@ -93,8 +93,7 @@ class Recorder:
             if not plan.rows:
                 self._batches.withdraw(batch)
                 return plan
-            times = [keys.time_of(row.order) for row in plan.rows]
-            if self._batches.commit(batch, snapshot, len(times), (min(times), max(times))):
+            if self._batches.commit(batch, snapshot, recorded=[keys.time_of(row.order) for row in plan.rows]):
                 return plan
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, 0.002 * 2**attempt)))  # noqa: S311  not a secret
             snapshot = self._batches.snapshot()

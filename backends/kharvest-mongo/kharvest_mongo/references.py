@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from kharvest.spi import Capability, Content, FileSummary, Page, Query, Reference, Signature, Timeline
 from kharvest_mongo import keys, lookups, pages, rows, summaries
@@ -57,7 +58,7 @@ class MongoReferences:
         if not wanted:
             return {}
 
-        def look(snapshot: Snapshot) -> dict[Signature, Content]:
+        def look(snapshot: Snapshot, _looked: int) -> dict[Signature, Content]:
             with told():
                 found = lookups.signatures(self._signatures, snapshot, wanted)
             return {signature: one.content for signature, one in found.items()}
@@ -70,32 +71,32 @@ class MongoReferences:
         if not wanted:
             return {}
 
-        def look(snapshot: Snapshot) -> dict[Timeline, Reference]:
+        def look(snapshot: Snapshot, _looked: int) -> dict[Timeline, Reference]:
             with told():
                 found = lookups.newest(self._references, wanted, pages.VALUE | rows.POSITION)
             seen = [one for one in found if rows.position(one).is_visible(snapshot)]
             last = {one["newest_of"]: one for one in sorted(seen, key=lambda one: bytes(one["order"]))}
             return {wanted[timeline]: rows.reference(one) for timeline, one in last.items()}
 
-        return self._batches.read(look)
+        return self._batches.read(look, of_newest=True)
 
     def references(self, query: Query) -> Page[Reference]:
         """See `ReferenceStore.references`. A page may be short where much has to be passed over to fill it."""
 
-        def look(snapshot: Snapshot) -> Page[Reference]:
+        def look(snapshot: Snapshot, looked: int) -> Page[Reference]:
             with told():
-                return pages.page(self._references, snapshot, query)
+                return pages.page(self._references, snapshot, _shortened(query, looked))
 
-        return self._batches.read(look)
+        return self._batches.read(look, of_newest=query.latest)
 
     def files(self, query: Query) -> Page[FileSummary]:
         """See `ReferenceStore.files`. A page may be short where much has to be passed over to fill it."""
 
-        def look(snapshot: Snapshot) -> Page[FileSummary]:
+        def look(snapshot: Snapshot, looked: int) -> Page[FileSummary]:
             with told():
-                return summaries.page(self._references, self._signatures, snapshot, query)
+                return summaries.page(self._references, self._signatures, snapshot, _shortened(query, looked))
 
-        return self._batches.read(look)
+        return self._batches.read(look, of_newest=query.latest)
 
     def claim(self, keys_to_lease: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         """See `ReferenceStore.claim`."""
@@ -108,3 +109,8 @@ class MongoReferences:
     def forget(self, query: Query) -> int:
         """See `ReferenceStore.forget`."""
         return self._forgetter.forget(query)
+
+
+def _shortened(query: Query, looked: int) -> Query:
+    """The query for a page that is shorter each time, until it is read before too much is committed."""
+    return replace(query, limit=max(1, query.limit >> looked)) if looked else query

@@ -82,6 +82,8 @@ class Server:
                     "next_batch": 1,
                     "hidden": [],
                     "recent": [],
+                    "removals": 0,
+                    "recent_removals": [],
                     "count": 0,
                 }
                 store.update_one({"_id": STORE_ID}, {"$setOnInsert": new}, upsert=True)

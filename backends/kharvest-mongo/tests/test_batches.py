@@ -16,9 +16,10 @@ from typing import Any
 
 import harness
 import pytest
-from harness.stores import all_files, all_references, content_of, files_of, record, reference
+from harness.stores import all_files, all_references, content_of, files_of, record, reference, removal
 
 from kharvest.spi import Conflict, Query, StoreUnavailable
+from kharvest_mongo import pages
 from kharvest_mongo.batches import Batches
 from kharvest_mongo.recording import Recorder
 from kharvest_mongo.schema import REFERENCES, SIGNATURES, STORE
@@ -177,15 +178,40 @@ def test_a_reader_that_was_overtaken_reads_again(store: MongoStore, monkeypatch:
     looks = 0
     overtaking = [1, 2]
 
-    def look(snapshot: object) -> object:
+    def look(snapshot: object, looked: int) -> object:
         nonlocal looks
+        assert looked == looks
         looks += 1
         while overtaking:
             record(store, reference(overtaking.pop(0)))
         return snapshot
 
-    assert store._batches.read(look).version == 3  # type: ignore[attr-defined]
+    assert store._batches.read(look, of_newest=True).version == 3  # type: ignore[attr-defined]
     assert looks == 2
+    overtaking.extend([3, 4, 5, 6])
+    looks = 0
+    store._batches.read(look)
+    assert looks == 1, "what does not go by the newest is not overtaken by what is recorded"
+
+
+def test_a_page_that_is_overtaken_again_and_again_gets_shorter_until_it_is_read(
+    store: MongoStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(store, *(reference(0, path=f"/{n}") for n in range(64)))
+    monkeypatch.setattr("kharvest_mongo.batches.SLACK", 1)
+    find = pages.find
+    limits: list[int] = []
+
+    def overtaken(*arguments: Any) -> Any:
+        found = find(*arguments)
+        limits.append(arguments[2].limit)
+        if arguments[2].limit > 8:
+            store.record({}, [removal(len(limits), path="/gone")])
+        return found
+
+    monkeypatch.setattr("kharvest_mongo.pages.find", overtaken)
+    assert len(store.references(Query(limit=64, latest=True)).items) == 8
+    assert limits == [64, 32, 16, 8]
 
 
 def test_of_several_conflicting_records_at_once_one_wins(store: MongoStore, url: str) -> None:

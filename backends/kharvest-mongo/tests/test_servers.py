@@ -122,6 +122,26 @@ def test_options_go_to_the_driver(own_url: str) -> None:
         assert collection.read_preference.mongos_mode == "primary"
 
 
+def test_a_replica_set_is_written_and_read_by_majority() -> None:
+    server = MongoServer(replica_set=True)
+    try:
+        server.start()
+        with server.place() as url, closing(open_store(f"{url}?wTimeoutMS=4321")) as store:
+            collection = store._server.collection(STORE)
+            assert collection.write_concern.document == {"w": "majority", "j": True, "wtimeout": 4321}
+            assert collection.read_concern.level == "majority"
+            record(store, reference(1), reference(2))
+            store.put(content_of(bytes(2**20)), [bytes(2**20)])
+            assert store.claim([b"key"], "holder", 1, 2) == {b"key"}
+            assert store.forget(Query(limit=1)) == 1
+            assert all_references(store, Query()) == [reference(2)]
+            with server.away(), pytest.raises(StoreUnavailable):
+                store.known([reference(1).signature])
+            assert store.known([reference(1).signature]) == {reference(1).signature: content_of(b"x")}
+    finally:
+        server.close()
+
+
 @contextmanager
 def server_with_users() -> Iterator[MongoServer]:
     """A server with the users `writer`, `reader` and their database `kharvest`, all with one password."""

@@ -24,13 +24,14 @@ ANSWER_MS = 2000
 
 
 class MongoServer(OwnServer):
-    """A single server, as root or not; with `needs_password`, for users only."""
+    """A single server, or a replica set of one; with `needs_password`, for users only."""
 
     kind = "mongodb"
 
-    def __init__(self, *, needs_password: bool = False) -> None:
+    def __init__(self, *, replica_set: bool = False) -> None:
         super().__init__()
-        self.needs_password = needs_password
+        self.needs_password = False
+        self._replica_set = replica_set
 
     @property
     def url(self) -> str:
@@ -49,11 +50,12 @@ class MongoServer(OwnServer):
         if find_spec("secantus") is None:
             raise CannotRun("the package SecantusDB is not installed; run `make setup`")
         where = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-path", str(self.folder / "data")]
+        kind = [] if self._replica_set else ["--standalone"]
         users = ["--auth"] if self.needs_password else []
         # Not the configuration of whoever runs the tests.
         empty = self.folder / "secantusd.toml"
         empty.touch()
-        command = [sys.executable, "-m", "secantus", "--config", str(empty), "--standalone", *where, *users]
+        command = [sys.executable, "-m", "secantus", "--config", str(empty), *kind, *where, *users]
         return self.spawn(command)
 
     def place(self) -> AbstractContextManager[str]:
