@@ -24,6 +24,8 @@ from kharvest.spi import backend as hookspecs
 
 OUR_BACKENDS = {
     "memory": "memory",
+    "mongodb": "mongo",
+    "mongodb+srv": "mongo",
     "sqlite": "sql",
     "postgresql": "sql",
     "mysql": "sql",

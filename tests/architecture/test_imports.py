@@ -7,7 +7,15 @@ import sys
 
 import pytest
 
-STORES = ("kharvest.registry", "kharvest.server", "kharvest_memory", "kharvest_sql", "kharvest_fsspec", "kharvest_conformance")
+STORES = (
+    "kharvest.registry",
+    "kharvest.server",
+    "kharvest_memory",
+    "kharvest_mongo",
+    "kharvest_sql",
+    "kharvest_fsspec",
+    "kharvest_conformance",
+)
 LIBRARIES = ("sqlalchemy", "pymongo", "fsspec", "hypothesis", "pytest", "prometheus_client", "structlog", "wcmatch")
 
 
@@ -37,8 +45,8 @@ def test_the_client_loads_no_server_no_store_and_no_database(statement: str) -> 
     assert under(loaded, (*STORES, *LIBRARIES, "kharvest.spi", "kharvest.query", "pluggy", "tabulate", "yaml")) == set()
 
 
-@pytest.mark.parametrize("backend", ["kharvest_memory", "kharvest_sql", "kharvest_fsspec"])
+@pytest.mark.parametrize("backend", ["kharvest_memory", "kharvest_mongo", "kharvest_sql", "kharvest_fsspec"])
 def test_a_backend_is_listed_without_its_driver(backend: str) -> None:
     loaded = loaded_by(f"import {backend}.plugin")
     assert f"{backend}.plugin" in loaded
-    assert under(loaded, ("sqlalchemy", "sqlite3", "psycopg", "pymysql", "fsspec", "grpc")) == set()
+    assert under(loaded, ("sqlalchemy", "sqlite3", "psycopg", "pymysql", "pymongo", "bson", "fsspec", "grpc")) == set()

@@ -79,3 +79,19 @@ def test_the_core_works_alone_and_says_how_to_get_a_store(wheels: Path, tmp_path
     )
     assert refused.returncode == 1
     assert "pip install 'kharvest[sql]'" in refused.stderr
+
+
+@pytest.mark.slow
+def test_kharvest_with_the_mongo_extra_has_its_driver(wheels: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    run(sys.executable, "-m", "venv", environment)
+    python, kharvest = environment / "bin/python", environment / "bin/kharvest"
+    constraints = str(ROOT / "constraints.txt")
+    run(python, "-m", "pip", "install", "--quiet", "--find-links", wheels, "kharvest[mongo]", "-c", constraints)
+    listed = json.loads(run(kharvest, "stores", "--json", "--check", cwd=tmp_path))
+    assert {one["distribution"]: one["state"] for one in listed} == {"kharvest-mongo": "ok"}
+    url = "mongodb://user:hunter2@127.0.0.1:1/kharvest?serverSelectionTimeoutMS=200"
+    refused = subprocess.run([kharvest, "server", "--store", url], capture_output=True, text=True, check=False)
+    assert refused.returncode == 6
+    assert "store unavailable: 127.0.0.1:1" in refused.stderr
+    assert "hunter2" not in refused.stdout + refused.stderr

@@ -32,6 +32,7 @@ _PAGE_BYTES = 8 * 1024
 _CACHE_KIB = 16 * 1024
 _LISTED_AT_ONCE = 1000
 _PAIR = b"the local index"
+_WHERE = "the index"
 
 _TABLES = """
 CREATE TABLE kharvest_fsspec (number INTEGER NOT NULL, swept_at_ns INTEGER NOT NULL);
@@ -202,7 +203,7 @@ class Index:
 
     def _check(self) -> None:
         with told(), self._engine.connect() as connection:
-            if versions.pair_of(connection) != _PAIR:
+            if versions.pair_of(connection, _WHERE) != _PAIR:
                 raise StoreCorrupt("a checkpoint holds no index")
 
     def _connect(self) -> Connection:
@@ -340,7 +341,7 @@ def _empty() -> bytes:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.exec_driver_sql("BEGIN")
-            versions.create(connection, Sqlite(), REFERENCES, _PAIR)
+            versions.create(connection, Sqlite(), REFERENCES, _PAIR, _WHERE)
             for statement in _TABLES.split(";\n"):
                 if statement.strip():
                     connection.exec_driver_sql(statement)

@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from harness.real.azure import Azure
 from harness.real.mariadb import GivenMariaDB, MariaDB
+from harness.real.mongodb import GivenMongo, MongoServer
 from harness.real.postgresql import GivenPostgreSQL, PostgreSQL
 from harness.real.s3 import S3, GivenS3
 from harness.real.server import RealServer
 
-OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB, S3)}
-GIVEN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (GivenPostgreSQL, GivenMariaDB, GivenS3)}
+OWN: dict[str, Callable[[], RealServer]] = {one.kind: one for one in (PostgreSQL, MariaDB, MongoServer, S3)}
+GIVEN: dict[str, Callable[[], RealServer]] = {
+    one.kind: one for one in (GivenPostgreSQL, GivenMariaDB, GivenMongo, GivenS3)
+}
 KINDS = OWN | GIVEN | {Azure.kind: Azure}

@@ -1,0 +1,165 @@
+"""Removing references, and the signatures that nothing names any more once they are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pymongo import UpdateMany
+from pymongo.collection import Collection as Documents
+
+from kharvest.spi import REMOVED, Pod, Query, Signature, StoreUnavailable, Timeline
+from kharvest_mongo import keys, lookups, pages, rows
+from kharvest_mongo.batches import Batches, Snapshot
+from kharvest_mongo.cutting import ONE_REPLY, cut
+from kharvest_mongo.failures import told
+from kharvest_mongo.lookups import Place
+from kharvest_mongo.recording import ATTEMPTS, Abandoned
+from kharvest_mongo.rows import NewRow, Position
+from kharvest_mongo.schema import REFERENCES, SIGNATURES
+from kharvest_mongo.server import Document, Server
+
+_MARKED_AT_ONCE = 50
+_FIELDS = {**rows.POSITION, "namespace": 1, "pod": 1, "path": 1, "md5": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """References to remove that follow each other in their timeline.
+
+    Attributes:
+        first: the order of the first of them.
+        follower: the order of what comes behind the last of them; None if nothing does.
+    """
+
+    first: bytes
+    follower: bytes | None
+
+
+class Forgetter:
+    """Removes references, as a batch for each call."""
+
+    def __init__(self, server: Server, batches: Batches, abandoned: Abandoned) -> None:
+        self._references = server.collection(REFERENCES)
+        self._signatures = server.collection(SIGNATURES)
+        self._batches = batches
+        self._abandoned = abandoned
+
+    def forget(self, query: Query) -> int:
+        """See `ReferenceStore.forget`."""
+        self._abandoned.bury()
+        one = replace(query, limit=1)
+        if not self._batches.read(lambda snapshot, _looked: self._first(snapshot, one), of_newest=query.latest):
+            return 0
+        for _attempt in range(ATTEMPTS):
+            batch, snapshot = self._batches.begin()
+            try:
+                found = self._first(snapshot, query)
+                if not found:
+                    self._batches.withdraw(batch)
+                    return 0
+                with told():
+                    self._remove(batch, snapshot, found)
+                committed = self._batches.commit(batch, snapshot, removed=len(found))
+            except BaseException:
+                self._abandoned.add(batch)
+                raise
+            if committed:
+                self._batches.purge()
+                return len(found)
+            self._batches.bury(batch)  # somebody else was faster: what is to be removed may be something else now
+        raise StoreUnavailable(f"others were faster {ATTEMPTS} times", "do it again")
+
+    def _first(self, snapshot: Snapshot, query: Query) -> list[Document]:
+        """The first matches, up to the limit: pages may be short, so it may take several."""
+        found: list[Document] = []
+        after = pages.position_of(query)
+        with told():
+            while len(found) < query.limit:
+                asked = replace(query, limit=query.limit - len(found), cursor=None)
+                page = pages.find(self._references, snapshot, asked, _FIELDS, after)
+                found += page.documents
+                after = page.position
+                if after is None:
+                    break
+        return found
+
+    def _remove(self, batch: int, snapshot: Snapshot, found: Sequence[Document]) -> None:
+        runs = list(_runs(snapshot, found))
+        previous = lookups.followed_by(self._references, snapshot, [run.first for run in runs])
+        changed = {previous[run.first].id: run.follower for run in runs if run.first in previous}
+        self._write_again(batch, changed)
+        self._mark(self._references, batch, [*(one["_id"] for one in found), *changed])
+        self._remove_unnamed(batch, snapshot, found)
+
+    def _write_again(self, batch: int, followers: dict[bytes, bytes | None]) -> None:
+        """Write references again which something else, or nothing, follows now."""
+        documents = [document for some in cut(followers) for document in self._references.find({"_id": {"$in": some}})]
+        if documents:
+            self._references.insert_many(
+                [
+                    rows.reference_document(
+                        NewRow(one["order"], rows.reference(one), followers[one["_id"]]), batch, number
+                    )
+                    for number, one in enumerate(documents)
+                ],
+                ordered=False,
+            )
+
+    def _mark(self, collection: Documents[Document], batch: int, ids: Sequence[bytes]) -> None:
+        statements = [
+            UpdateMany({"_id": {"$in": some}}, {"$addToSet": {"removed_by": batch}})
+            for some in cut(ids, _MARKED_AT_ONCE)
+        ]
+        if statements:
+            collection.bulk_write(statements, ordered=False)
+
+    def _remove_unnamed(self, batch: int, snapshot: Snapshot, found: Sequence[Document]) -> None:
+        names = {keys.name_of(Signature(one["path"], one["md5"])) for one in found if one["md5"] != REMOVED}
+        naming: list[Document] = [
+            {"$match": snapshot.with_own(batch).visible()},
+            {"$limit": 1},
+            {"$project": {"_id": 1}},
+        ]
+        looked_up = {"from": REFERENCES, "localField": "key", "foreignField": "keys", "pipeline": naming, "as": "named"}
+        unnamed = [
+            document["_id"]
+            for some in cut(names)
+            for document in self._signatures.aggregate(
+                [
+                    {"$match": {"name": {"$in": some}}},
+                    {"$match": snapshot.visible()},
+                    {"$lookup": looked_up},
+                    {"$match": {"named": []}},
+                    {"$project": {"_id": 1}},
+                ],
+                batchSize=ONE_REPLY,
+            )
+        ]
+        self._mark(self._signatures, batch, unnamed)
+
+
+def _runs(snapshot: Snapshot, found: Sequence[Document]) -> Iterator[_Run]:
+    positions = {(_timeline_of(document), document["order"]): rows.position(document) for document in found}
+    followed = {
+        (timeline, follower[0])
+        for (timeline, _order), one in positions.items()
+        if (follower := one.next(snapshot)) is not None
+    }
+    for timeline, first in positions.keys() - followed:
+        yield _Run(first, _end_of_run(snapshot, positions, (timeline, first)))
+
+
+def _end_of_run(snapshot: Snapshot, positions: dict[Place, Position], place: Place) -> bytes | None:
+    """What comes behind the last one to remove, of those that follow each other from a place on."""
+    timeline, order = place
+    while (one := positions.get((timeline, order))) is not None:
+        follower = one.next(snapshot)
+        if follower is None:
+            return None
+        order = follower[0]
+    return order
+
+
+def _timeline_of(document: Document) -> bytes:
+    return keys.of_timeline(Timeline(Pod(document["namespace"], document["pod"]), document["path"]))

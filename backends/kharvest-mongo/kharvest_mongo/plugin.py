@@ -1,0 +1,32 @@
+"""What the registry imports: the hook of the MongoDB schemes. Does not load PyMongo."""
+
+from __future__ import annotations
+
+from kharvest.spi import Backend, Capability, ReferenceStore, Store, hookimpl
+
+_SCHEMES = frozenset({"mongodb", "mongodb+srv"})
+
+
+@hookimpl
+def kharvest_backend(scheme: str) -> Backend | None:
+    """The backend of MongoDB's two schemes."""
+    if scheme not in _SCHEMES:
+        return None
+    return Backend(
+        spi_version=(1, 0),
+        capabilities=frozenset({Capability.DURABLE, Capability.SHARED}),
+        open=_open,
+        open_references=_open_references,
+    )
+
+
+def _open(url: str) -> Store:
+    from kharvest_mongo.store import open_store  # noqa: PLC0415  PyMongo is loaded when a store is opened
+
+    return open_store(url)
+
+
+def _open_references(url: str) -> ReferenceStore:
+    from kharvest_mongo.store import open_references  # noqa: PLC0415  as above
+
+    return open_references(url)

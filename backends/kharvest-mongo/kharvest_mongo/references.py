@@ -1,0 +1,116 @@
+"""The references half: record, look up, query, forget, claim."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from kharvest.spi import Capability, Content, FileSummary, Page, Query, Reference, Signature, Timeline
+from kharvest_mongo import keys, lookups, pages, rows, summaries
+from kharvest_mongo.batches import Batches, Snapshot
+from kharvest_mongo.claims import Claims
+from kharvest_mongo.failures import told
+from kharvest_mongo.forgetting import Forgetter
+from kharvest_mongo.groups import Groups
+from kharvest_mongo.planning import Present, Record
+from kharvest_mongo.recording import Abandoned, Recorder
+from kharvest_mongo.schema import REFERENCES, SIGNATURES
+from kharvest_mongo.server import Server
+
+_BATCH_REFERENCES = 4000
+"""References in one batch of several records, at most; one record is one batch, whatever its size."""
+
+
+class MongoReferences:
+    """References and claims in a database.
+
+    `present` is the contents half's; without one, this half stands alone and believes what `files` says.
+    """
+
+    capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
+
+    def __init__(self, server: Server, present: Present | None = None) -> None:
+        self._server = server
+        self._references = server.collection(REFERENCES)
+        self._signatures = server.collection(SIGNATURES)
+        self._batches = Batches(server)
+        abandoned = Abandoned(self._batches)
+        self._groups = Groups(Recorder(server, self._batches, abandoned, present).write, _BATCH_REFERENCES)
+        self._forgetter = Forgetter(server, self._batches, abandoned)
+        self._claims = Claims(server)
+
+    def bury_dead(self) -> None:
+        """Remove what writers left behind that died long ago."""
+        self._batches.bury_dead()
+
+    def close(self) -> None:
+        """See `Opened.close`."""
+        self._server.close()
+
+    def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
+        """See `ReferenceStore.record`."""
+        if files or references:
+            self._groups.run(Record(dict(files), tuple(references)))
+
+    def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
+        """See `ReferenceStore.known`."""
+        wanted = {signature for signature in signatures if not signature.is_removal}
+        if not wanted:
+            return {}
+
+        def look(snapshot: Snapshot, _looked: int) -> dict[Signature, Content]:
+            with told():
+                found = lookups.signatures(self._signatures, snapshot, wanted)
+            return {signature: one.content for signature, one in found.items()}
+
+        return self._batches.read(look)
+
+    def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
+        """See `ReferenceStore.newest`."""
+        wanted = {keys.of_timeline(timeline): timeline for timeline in timelines}
+        if not wanted:
+            return {}
+
+        def look(snapshot: Snapshot, _looked: int) -> dict[Timeline, Reference]:
+            with told():
+                found = lookups.newest(self._references, wanted, pages.VALUE | rows.POSITION)
+            seen = [one for one in found if rows.position(one).is_visible(snapshot)]
+            last = {one["newest_of"]: one for one in sorted(seen, key=lambda one: bytes(one["order"]))}
+            return {wanted[timeline]: rows.reference(one) for timeline, one in last.items()}
+
+        return self._batches.read(look, of_newest=True)
+
+    def references(self, query: Query) -> Page[Reference]:
+        """See `ReferenceStore.references`. A page may be short where much has to be passed over to fill it."""
+
+        def look(snapshot: Snapshot, looked: int) -> Page[Reference]:
+            with told():
+                return pages.page(self._references, snapshot, _shortened(query, looked))
+
+        return self._batches.read(look, of_newest=query.latest)
+
+    def files(self, query: Query) -> Page[FileSummary]:
+        """See `ReferenceStore.files`. A page may be short where much has to be passed over to fill it."""
+
+        def look(snapshot: Snapshot, looked: int) -> Page[FileSummary]:
+            with told():
+                return summaries.page(self._references, self._signatures, snapshot, _shortened(query, looked))
+
+        return self._batches.read(look, of_newest=query.latest)
+
+    def claim(self, keys_to_lease: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+        """See `ReferenceStore.claim`."""
+        return self._claims.claim(keys_to_lease, holder, now_ns, until_ns)
+
+    def release(self, keys_to_end: Collection[bytes], holder: str) -> None:
+        """See `ReferenceStore.release`."""
+        self._claims.release(keys_to_end, holder)
+
+    def forget(self, query: Query) -> int:
+        """See `ReferenceStore.forget`."""
+        return self._forgetter.forget(query)
+
+
+def _shortened(query: Query, looked: int) -> Query:
+    """The query for a page that is shorter each time, until it is read before too much is committed."""
+    return replace(query, limit=max(1, query.limit >> looked)) if looked else query

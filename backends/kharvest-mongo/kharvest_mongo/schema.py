@@ -1,0 +1,43 @@
+"""The collections with their indexes, and the schema's version.
+
+All names start with `kharvest_`, so a database may hold other things too. What the documents hold is told where they
+are read and written: `batches`, `rows`, `contents`, `claims`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymongo import ASCENDING, IndexModel
+
+SCHEMA_VERSION = 1
+"""Counts changes of the documents. A store with another one is refused."""
+WRITTEN_BY = "kharvest-mongo 0.1"
+
+STORE = "kharvest_store"
+REFERENCES = "kharvest_references"
+SIGNATURES = "kharvest_signatures"
+CLAIMS = "kharvest_claims"
+CONTENTS = "kharvest_contents"
+CHUNKS = "kharvest_chunks"
+
+
+def _index(*fields: str, unique: bool = False, sparse: bool = False) -> IndexModel:
+    return IndexModel([(field, ASCENDING) for field in fields], unique=unique, sparse=sparse)
+
+
+INDEXES: dict[str, Sequence[IndexModel]] = {
+    # One index serves every filter: each reference has a key for each thing that a query may ask for.
+    REFERENCES: (
+        _index("order"),
+        _index("keys", "order"),
+        _index("newest_keys", "order"),
+        _index("newest_of", sparse=True),
+        _index("removed_by", sparse=True),
+        _index("followers.order", sparse=True),
+    ),
+    SIGNATURES: (_index("name"), _index("md5", "name"), _index("removed_by", sparse=True)),
+    # Only what is published has a digest, and of several that are put at once only one can have it.
+    CONTENTS: (_index("sha256", unique=True, sparse=True), _index("touched_at", sparse=True)),
+    CHUNKS: (_index("body"),),
+}
