@@ -56,9 +56,10 @@ class GivenMariaDB(GivenServer):
     """The server that `KHARVEST_TEST_MYSQL` names, or else the one on this machine where one answers."""
 
     kind = "mariadb-given"
+    variable = "KHARVEST_TEST_MYSQL"
 
     def __init__(self) -> None:
-        named = os.environ.get("KHARVEST_TEST_MYSQL")
+        named = os.environ.get(self.variable)
         self._url = make_url(named or "mysql+pymysql://root@127.0.0.1:3306/test")
         self._is_named = named is not None
 

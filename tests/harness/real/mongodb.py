@@ -66,9 +66,10 @@ class GivenMongo(GivenServer):
     """The server that `KHARVEST_TEST_MONGODB` names: the URL of a user who may create and drop databases."""
 
     kind = "mongodb-given"
+    variable = "KHARVEST_TEST_MONGODB"
 
     def __init__(self) -> None:
-        self._url = os.environ.get("KHARVEST_TEST_MONGODB", "")
+        self._url = os.environ.get(self.variable, "")
 
     def start(self) -> None:
         if not self._url:

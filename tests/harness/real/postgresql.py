@@ -75,9 +75,10 @@ class GivenPostgreSQL(GivenServer):
     """The server that `KHARVEST_TEST_POSTGRESQL` names, or else the one on this machine where one answers."""
 
     kind = "postgresql-given"
+    variable = "KHARVEST_TEST_POSTGRESQL"
 
     def __init__(self) -> None:
-        named = os.environ.get("KHARVEST_TEST_POSTGRESQL")
+        named = os.environ.get(self.variable)
         self._url = make_url(named or "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
         self._is_named = named is not None
 

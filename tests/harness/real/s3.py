@@ -95,9 +95,10 @@ class GivenS3(GivenServer):
     """The place that `KHARVEST_TEST_S3` names: a URL with credentials, bucket and perhaps a prefix, and options."""
 
     kind = "s3-given"
+    variable = "KHARVEST_TEST_S3"
 
     def __init__(self) -> None:
-        self._url = os.environ.get("KHARVEST_TEST_S3")
+        self._url = os.environ.get(self.variable)
 
     def start(self) -> None:
         if self._url is None:

@@ -124,7 +124,13 @@ class OwnServer(RealServer):
 
 
 class GivenServer(RealServer):
-    """A server that is there already, a user's or the machine's: it is never stopped."""
+    """A server that is there already, a user's or the machine's: it is never stopped.
+
+    Attributes:
+        variable: the environment variable that names a user's.
+    """
+
+    variable: ClassVar[str]
 
     def stop(self) -> None:
         raise AssertionError("a server that is not ours is not stopped: take one of our own for this test")
