@@ -22,6 +22,8 @@ DISTINCT = 8
 BIG = content_of(1, 3_000_000)
 BIG_FILE = announced("/var/dump", BIG)
 LEASE_SECONDS = 1.5
+# A pod of this test uploads one content after the other, on a machine that may be slow: none is to be taken for dead.
+PATIENT = ("--ask-seconds=90", "--stall-seconds=90", "--busy-seconds=90")
 
 
 @contextmanager
@@ -52,7 +54,7 @@ def test_over_several_servers_each_content_is_uploaded_once(kind: str, count: in
 
     with (
         real_servers.get(kind).place() as store,
-        replicas(store, count) as servers,
+        replicas(store, count, *PATIENT) as servers,
         ThreadPoolExecutor(PODS) as threads,
     ):
         harvests = [threads.submit(harvest, servers[number % count].address, number) for number in range(PODS)]
