@@ -165,8 +165,7 @@ def test_modified_is_when_an_object_became_visible_not_when_it_was_written(direc
     def parts() -> object:
         yield b"x"
         (written,) = (directory / "uploads").iterdir()
-        os.utime(written, ns=(0, 0))  # as if its process had slept for long before the end
-        yield b"y"
+        os.utime(written, ns=(0, 0))  # as if its process had slept for long before it made the object visible
 
     bucket.upload("contents/late", parts())  # type: ignore[arg-type]
     assert bucket.modified_ns("contents/late") > 10**18
