@@ -9,8 +9,8 @@ That update names the `version` of the store that the writer has read, and count
 gets through; the others look at what is there now and try again.
 
 What only older versions of the store need is taken away some commits later: the keys of what is the newest no longer
-once `SLACK` batches more were committed, and what was removed once `SLACK` more of the batches that remove were. Who
-reads compares before and after: see `Batches.read`.
+once `SLACK` batches more were committed, and what was removed once `REMOVAL_SLACK` more of the batches that remove
+were. Who reads compares before and after: see `Batches.read`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 SLACK = 16
 """How many batches may be committed while somebody reads what they take away, before he has to read again."""
+REMOVAL_SLACK = 4
+"""The same for batches that remove something: until then, queries pass over what was removed."""
 _IDLE = timedelta(hours=1)
 """After so long, by the server's clock, a batch that was not committed is taken for a dead writer's."""
 _LOOKS = 20
@@ -49,8 +51,8 @@ class Snapshot:
         dead: those of them whose writers are gone: they will never be seen.
         recent: the batches that were committed last, `SLACK` of them at most.
         removals: how many of the batches that were committed removed something.
-        recent_removals: the last of those, `SLACK` of them at most.
-        count: about how many references there are.
+        recent_removals: the last of those, `REMOVAL_SLACK` of them at most.
+        count: how many references there are.
         first_ns: no reference is older.
         last_ns: no reference is newer.
     """
@@ -112,7 +114,7 @@ class Batches:
         for attempt in range(_LOOKS):
             found = look(before, attempt)
             after = self.snapshot()
-            overtaken = after.removals - before.removals >= SLACK
+            overtaken = after.removals - before.removals >= REMOVAL_SLACK
             if not overtaken and not (of_newest and after.version - before.version >= SLACK):
                 return found
             before = after
@@ -155,7 +157,9 @@ class Batches:
             change["$max"] = {"last_ns": max(recorded)}
         if removed:
             change["$inc"]["removals"] = 1
-            change["$set"]["recent_removals"] = [*snapshot.recent_removals, batch][-SLACK:]
+            if removed == snapshot.count:  # nothing is left, and so nothing from any time
+                change["$unset"] = {"first_ns": "", "last_ns": ""}
+            change["$set"]["recent_removals"] = [*snapshot.recent_removals, batch][-REMOVAL_SLACK:]
         with told():
             done = self._store.update_one(
                 {

@@ -136,7 +136,7 @@ def _look(
         {"$limit": limit},
         {"$project": fields},
     ]
-    with references.aggregate(pipeline, batchSize=limit) as cursor:
+    with references.aggregate(pipeline, batchSize=limit + 1) as cursor:
         yield from cursor
 
 

@@ -136,6 +136,7 @@ def test_every_query_gives_what_the_contract_says(
         monkeypatch.setattr("kharvest_mongo.summaries._FILES_OF_PODS_AT_ONCE", 2)
     # Keys are taken away, and what was removed is purged, as soon as that may be.
     monkeypatch.setattr("kharvest_mongo.batches.SLACK", 1)
+    monkeypatch.setattr("kharvest_mongo.batches.REMOVAL_SLACK", 1)
     random = Random(seed)
     contents = {content_of(data).md5: content_of(data) for data in (b"x", b"y", b"z")}
     for data in (b"x", b"y", b"z"):
