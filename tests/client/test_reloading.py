@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import Pod, ServerThread
 
-from client.watched import PATIENCE_SECONDS, md5, until
+from client.watched import PATIENCE_SECONDS, Volume, md5, until
 from kharvest.client import Client, Settings
 
 
@@ -86,6 +86,14 @@ def test_changed_metadata_is_recorded_of_every_current_file(configured: Configur
     configured.wait_for(one={"app": "web", "tier": "front"}, two={"app": "web", "tier": "front"})
     configured.labels.write_text('tier="back"\n')
     configured.wait_for(one={"app": "web", "tier": "back"}, two={"app": "web", "tier": "back"})
+
+
+def test_labels_that_the_kubelet_swaps_in_are_recorded(configured: Configured) -> None:
+    volume = Volume(configured.labels.parent, labels='tier="front"\n', annotations="")
+    configured.wait_for(one={"tier": "front"})
+    for number in range(3):
+        volume.swap(labels=f'tier="{number}"\n', annotations="")
+        configured.wait_for(one={"tier": str(number)})
 
 
 def test_a_broken_edit_is_reported_and_the_last_good_configuration_stays(

@@ -15,7 +15,7 @@ import pytest
 from harness import ServerThread
 from watchdog.observers.inotify_c import InotifyEvent
 
-from client.watched import REMOVED, SETTLE_SECONDS, Watched, md5, until
+from client.watched import REMOVED, SETTLE_SECONDS, Volume, Watched, md5, until
 from kharvest.client import inotify
 
 
@@ -111,35 +111,11 @@ def test_a_version_written_right_after_another_was_read_is_seen_though_its_stamp
         watched.wait_for(file, b"version 049")
 
 
-class ConfigMap:
-    """A volume as the kubelet writes it: files are links through `..data`, which is swapped by a rename."""
-
-    def __init__(self, directory: Path, **contents: str) -> None:
-        self.directory = directory
-        self._swaps = 0
-        self._current: Path | None = None
-        self.swap(**contents)
-        for name in contents:
-            (directory / name).symlink_to(f"..data/{name}")
-
-    def swap(self, **contents: str) -> None:
-        self._swaps += 1
-        new = self.directory / f"..2026_11_23.{self._swaps}"
-        new.mkdir()
-        for name, content in contents.items():
-            (new / name).write_text(content)
-        (self.directory / "..data_tmp").symlink_to(new.name)
-        (self.directory / "..data_tmp").replace(self.directory / "..data")
-        if self._current is not None:
-            shutil.rmtree(self._current)
-        self._current = new
-
-
 @pytest.mark.parametrize("how", ["paths", "directories", "globs"])
 def test_ten_swaps_of_a_config_map_in_a_row_end_with_the_last(
     harvest_server: ServerThread, directory: Path, pod_name: str, how: str
 ) -> None:
-    volume = ConfigMap(directory, one="one 0", two="two 0")
+    volume = Volume(directory, one="one 0", two="two 0")
     files = [directory / "one", directory / "two"]
     paths = files if how == "paths" else []
     settings = {"directories": (str(directory),)} if how == "directories" else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,3 +73,27 @@ class Watched:
     def wait_until_quiet(self) -> None:
         """Until all that is there is acknowledged."""
         assert self.client.flush(PATIENCE_SECONDS), self.client.status()
+
+
+class Volume:
+    """A volume as the kubelet writes it: files are links through `..data`, which is swapped by a rename."""
+
+    def __init__(self, directory: Path, **contents: str) -> None:
+        self.directory = directory
+        self._swaps = 0
+        self._current: Path | None = None
+        self.swap(**contents)
+        for name in contents:
+            (directory / name).symlink_to(f"..data/{name}")
+
+    def swap(self, **contents: str) -> None:
+        self._swaps += 1
+        new = self.directory / f"..2026_11_23.{self._swaps}"
+        new.mkdir()
+        for name, content in contents.items():
+            (new / name).write_text(content)
+        (self.directory / "..data_tmp").symlink_to(new.name)
+        (self.directory / "..data_tmp").replace(self.directory / "..data")
+        if self._current is not None:
+            shutil.rmtree(self._current)
+        self._current = new
