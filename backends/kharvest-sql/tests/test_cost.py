@@ -103,6 +103,7 @@ CONTENT_CALLS: dict[str, Callable[[SqlStore], object]] = {
     "present": lambda store: store.present([numbered(number).sha256 for number in range(900)]),
     "contents": lambda store: list(store.contents()),
     "record": lambda store: record_new(store, 900),
+    "discard": lambda store: store.discard([numbered(number).sha256 for number in range(900)]),
 }
 
 
@@ -118,7 +119,9 @@ def test_calls_of_contents_take_a_few_statements_however_many_there_are(store: S
     for name, call in CONTENT_CALLS.items():
         with closing(open_store(url)) as cold, counted(cold) as statements:
             call(cold)
-        assert len(statements) <= 30, (name, statements)
+        # Bodies are removed 64 to a transaction of five statements, so that none grows with the batch.
+        most = 80 if name == "discard" else 30
+        assert len(statements) <= most, (name, len(statements), statements[:10])
 
 
 def test_each_chunk_takes_as_few_statements_in_a_large_content(store: SqlStore) -> None:
