@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from kharvest_fsspec import frames
 from kharvest_fsspec.bucket import Bucket, Missing
@@ -137,8 +136,8 @@ class Checkpoints:
         """Remember what the checkpoint that the index began with remembers, and when it was made."""
         self._remembered |= {loaded.number: loaded.made_at_ns, **index.checkpoints()}
 
-    def make(self, index: Index, since: int) -> Made | None:
-        """Make a checkpoint of the index as it is, and remove what it makes superfluous.
+    def make(self, index: Index, since: int, folder: Path) -> Made | None:
+        """Make a checkpoint of the index as it is, by way of a file in `folder`, and remove what it makes superfluous.
 
         None if somebody else made one that covers more than segment `since`: then nothing is made.
         """
@@ -147,12 +146,14 @@ class Checkpoints:
             self._remembered.setdefault(one.number, one.made_at_ns)
         if others and others[-1].number > since:
             return None
-        with TemporaryDirectory(prefix="kharvest-") as folder:
-            copy = Path(folder) / "checkpoint.db"
+        copy = folder / f"copy-{secrets.token_hex(4)}.db"
+        try:
             number = index.copy_to(copy, self._remembered)
             name = f"{_FOLDER}/{number:020}-{secrets.token_hex(8)}"
             counted = _Counted()
             self._bucket.upload(name, counted.parts(self._header(number), copy))
+        finally:
+            copy.unlink(missing_ok=True)
         now_ns = self._bucket.modified_ns(name)
         self._remembered[number] = now_ns
         self._bucket.remove([one.name for one in others[: 1 - _KEPT]])

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, create_engine, event
@@ -334,21 +333,19 @@ def _present(session: Session, sha256s: Collection[bytes]) -> dict[bytes, Conten
 @cache
 def _empty() -> bytes:
     """An index of nothing. Made once: creating tables takes longer than all else that opening a store does."""
-    with TemporaryDirectory(prefix="kharvest-") as folder:
-        path = Path(folder) / "empty.db"
-        engine = create_engine(f"sqlite+pysqlite:///{path}", isolation_level="AUTOCOMMIT")
-        event.listen(engine, "connect", _set_up)
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA page_size = {_PAGE_BYTES}")
-            connection.exec_driver_sql("BEGIN")
-            versions.create(connection, Sqlite(), REFERENCES, _PAIR, _WHERE)
-            for statement in _TABLES.split(";\n"):
-                if statement.strip():
-                    connection.exec_driver_sql(statement)
-            connection.exec_driver_sql("COMMIT")
-            connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
-        engine.dispose()
-        return path.read_bytes()
+    engine = create_engine("sqlite+pysqlite://", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.exec_driver_sql("BEGIN")
+        versions.create(connection, Sqlite(), REFERENCES, _PAIR, _WHERE)
+        for statement in _TABLES.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("COMMIT")
+        driver: Any = connection.connection.driver_connection
+        data: bytes = driver.serialize()
+    engine.dispose()
+    return data
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:

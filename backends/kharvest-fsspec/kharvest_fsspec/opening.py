@@ -83,7 +83,7 @@ def _opened(bucket: Bucket, name: str, opened: ExitStack, *, retention_ns: int, 
     log.refresh()
     upkeep = Upkeep(
         log,
-        lambda since: checkpoints.make(index, since),
+        lambda since: checkpoints.make(index, since, folder),
         lambda now_ns: sweep(bucket, log, index, now_ns, retention_ns),
         covered=0 if loaded is None else loaded.checkpoint.number,
         checkpoint_bytes=0 if loaded is None else loaded.size,

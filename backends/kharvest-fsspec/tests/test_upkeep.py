@@ -251,5 +251,6 @@ def test_an_index_is_removed_with_its_store_and_after_a_crash_with_the_next(
         record(store, 0)
         with closing(open_bucket(LocalBucket(directory), "test")):
             assert len(os.listdir(index_folder)) == 2  # noqa: PTH208
-        record(store, 1)
+        write(store, 30, 1)
+        assert len(os.listdir(index_folder)) == 1, "checkpoints are made in the same folder"  # noqa: PTH208
     assert list(index_folder.iterdir()) == []
