@@ -49,10 +49,12 @@ def writer_at(url: str, step: str) -> Iterator[subprocess.Popen[str]]:
     """A process that stands still in the middle of a batch."""
     command = [sys.executable, "-c", WRITER, url, str(Path(harness.__file__).parents[1]), STEPS[step]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "there\n"
-        yield process
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "there\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def state_of(store: MongoStore) -> tuple[object, ...]:

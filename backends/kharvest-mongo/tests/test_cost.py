@@ -108,7 +108,7 @@ def test_a_batch_takes_few_commands_however_large_it_is(own_url: str) -> None:
 
 
 QUERIES = {
-    "time": Query(since_ns=300),
+    "time": Query(since_ns=150),
     "newest first": Query(order=Order.NEWEST_FIRST),
     "pod": Query(namespace="n3", pod="web-3"),
     "pod name": Query(pod="web-3"),
@@ -116,10 +116,10 @@ QUERIES = {
     "path, newest first": Query(path="/f7", order=Order.NEWEST_FIRST),
     "file": Query(path="/f7", md5=batch_of(1, 0, 2)[0].signature.md5, order=Order.NEWEST_FIRST),
     "common pair": Query(metadata=Metadata({"tier": "b"})),
-    "rare pair": Query(metadata=Metadata({"app": "app-1"})),
+    "rare pair": Query(metadata=Metadata({"app": "app-0"})),
     "latest by path": Query(path="/f7", latest=True, order=Order.NEWEST_FIRST),
     "latest by pod": Query(namespace="n3", pod="web-3", latest=True),
-    "latest by pair": Query(metadata=Metadata({"app": "app-1"}), latest=True),
+    "latest by pair": Query(metadata=Metadata({"app": "app-0"}), latest=True),
 }
 
 
@@ -139,11 +139,11 @@ def documents_of(store: MongoStore, query: Query) -> tuple[int, int]:
 @pytest.mark.slow
 def test_a_page_walks_windows_that_do_not_grow_with_the_history(mongo: RealServer) -> None:
     work: dict[str, list[tuple[int, int]]] = {name: [] for name in QUERIES}
-    for pods in (20, 200):
+    for pods in (10, 100):
         with mongo.place() as url, closing(open_store(url)) as store:
             for version in range(3):
-                for first in range(0, pods, 20):
-                    record(store, batch_of(400, first, version, pods))
+                for first in range(0, pods, 10):
+                    record(store, batch_of(200, first, version, pods))
             for name, query in QUERIES.items():
                 work[name].append(documents_of(store, replace(query, limit=5)))
     grown = {
