@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
@@ -54,6 +55,7 @@ class Installed:
     problem: KharvestError | None
 
 
+@cache  # what is loaded stays loaded; looking through all that is installed takes longer than opening most stores
 def load(scheme: str) -> Backend:
     """The backend that serves `scheme`. For a scheme `a+b` that nobody serves, the one that serves `a`.
 
