@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
-from pymongo import UpdateMany
+from pymongo import DeleteMany, UpdateMany
 from pymongo.errors import BulkWriteError
 
-from kharvest_mongo.cutting import ONE_REPLY, cut
+from kharvest_mongo.cutting import CHANGED_AT_ONCE, ONE_REPLY, cut
 from kharvest_mongo.failures import duplicates, told
 from kharvest_mongo.schema import CLAIMS
 from kharvest_mongo.server import Document, Server
@@ -41,21 +41,30 @@ class Claims:
         return set(wanted)
 
     def _take_over(self, wanted: list[bytes], lease: Document, now_ns: int) -> set[bytes]:
-        """Take those whose leases have ended, or are the holder's own."""
-        statements = [
-            UpdateMany({"_id": {"$in": some}, **free}, {"$set": lease})
-            for some in cut(wanted)
-            for free in ({"until_ns": {"$lte": now_ns}}, {"holder": lease["holder"]})
-        ]
-        self._claims.bulk_write(statements, ordered=False)
-        return {
-            one["_id"]
-            for some in cut(wanted)
-            for one in self._claims.find({"_id": {"$in": some}, **lease}, batch_size=ONE_REPLY)
-        }
+        """Take those whose leases have ended, or are the holder's own. Most are neither: those are only looked at."""
+        holder = lease["holder"]
+        free = [one["_id"] for one in self._leases(wanted) if one["until_ns"] <= now_ns or one["holder"] == holder]
+        if not free:
+            return set()
+        self._claims.bulk_write(
+            [
+                UpdateMany({"_id": {"$in": some}, **still_free}, {"$set": lease})
+                for some in cut(free, CHANGED_AT_ONCE)
+                for still_free in ({"until_ns": {"$lte": now_ns}}, {"holder": holder})
+            ],
+            ordered=False,
+        )
+        return {one["_id"] for one in self._leases(free) if one.items() >= lease.items()}
+
+    def _leases(self, keys: Collection[bytes]) -> Iterator[Document]:
+        for some in cut(keys):
+            yield from self._claims.find({"_id": {"$in": some}}, batch_size=ONE_REPLY)
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
         """See `ReferenceStore.release`."""
         with told():
-            for some in cut(set(keys)):
-                self._claims.delete_many({"_id": {"$in": some}, "holder": holder})
+            statements = [
+                DeleteMany({"_id": {"$in": some}, "holder": holder}) for some in cut(set(keys), CHANGED_AT_ONCE)
+            ]
+            if statements:
+                self._claims.bulk_write(statements, ordered=False)

@@ -11,7 +11,7 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import REMOVED, Pod, Query, Signature, StoreUnavailable, Timeline
 from kharvest_mongo import keys, lookups, pages, rows
 from kharvest_mongo.batches import Batches, Snapshot
-from kharvest_mongo.cutting import ONE_REPLY, cut
+from kharvest_mongo.cutting import CHANGED_AT_ONCE, ONE_REPLY, cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.lookups import Place
 from kharvest_mongo.recording import ATTEMPTS, Abandoned
@@ -19,7 +19,6 @@ from kharvest_mongo.rows import NewRow, Position
 from kharvest_mongo.schema import REFERENCES, SIGNATURES
 from kharvest_mongo.server import Document, Server
 
-_MARKED_AT_ONCE = 50
 _FIELDS = {**rows.POSITION, "namespace": 1, "pod": 1, "path": 1, "md5": 1}
 
 
@@ -109,7 +108,7 @@ class Forgetter:
     def _mark(self, collection: Documents[Document], batch: int, ids: Sequence[bytes]) -> None:
         statements = [
             UpdateMany({"_id": {"$in": some}}, {"$addToSet": {"removed_by": batch}})
-            for some in cut(ids, _MARKED_AT_ONCE)
+            for some in cut(ids, CHANGED_AT_ONCE)
         ]
         if statements:
             collection.bulk_write(statements, ordered=False)

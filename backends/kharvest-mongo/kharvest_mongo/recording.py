@@ -12,7 +12,7 @@ from pymongo import InsertOne, UpdateMany, UpdateOne
 from kharvest.spi import StoreError, StoreUnavailable
 from kharvest_mongo import keys, rows
 from kharvest_mongo.batches import Batches, Snapshot
-from kharvest_mongo.cutting import cut
+from kharvest_mongo.cutting import CHANGED_AT_ONCE, cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.planning import Plan, Planner, Present, Record
 from kharvest_mongo.rows import ids_of_batch
@@ -22,8 +22,6 @@ from kharvest_mongo.server import Document, Server
 ATTEMPTS = 60
 """How often a batch is tried when others are committed first: of so many writers, one gets through each time."""
 _LONGEST_PAUSE_SECONDS = 0.2
-_UPDATED_AT_ONCE = 50
-"""Documents that one statement changes alike."""
 
 
 class Abandoned:
@@ -128,7 +126,7 @@ class Recorder:
             self._references.bulk_write(
                 [
                     UpdateMany({"_id": {"$in": some}}, {"$pull": {"followers": {"batch": batch}}})
-                    for some in cut({one for one, _order in plan.followers}, _UPDATED_AT_ONCE)
+                    for some in cut({one for one, _order in plan.followers}, CHANGED_AT_ONCE)
                 ],
                 ordered=False,
             )
@@ -139,7 +137,7 @@ class Recorder:
             self._references.bulk_write(
                 [
                     UpdateMany({"_id": {"$in": some}}, {"$unset": {"newest_of": "", "newest_keys": ""}})
-                    for some in cut(plan.outdated, _UPDATED_AT_ONCE)
+                    for some in cut(plan.outdated, CHANGED_AT_ONCE)
                 ],
                 ordered=False,
             )
