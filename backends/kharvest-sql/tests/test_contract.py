@@ -7,70 +7,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from hashlib import md5, sha256
 from itertools import product
 from random import Random
 
 import pytest
+from harness.queries import check_history, check_queries, check_strings
+from harness.stores import all_references, content_of, record, reference, removal
 from sqlalchemy import Engine, event
 
 from kharvest.spi import (
-    REMOVED,
     Capability,
     Conflict,
-    Content,
-    FileSummary,
     InvalidCursor,
     Metadata,
     Order,
-    Pod,
     Query,
     Reference,
     Signature,
-    Timeline,
     UnknownContent,
 )
+from kharvest_conformance.model import matching
 from kharvest_sql.store import SqlStore, open_store
-
-
-def content_of(data: bytes) -> Content:
-    return Content(sha256(data).digest(), md5(data, usedforsecurity=False).digest(), len(data))
-
-
-def reference(time_ns: int, path: str = "/etc/a", pod: str = "web-0", data: bytes = b"x", **labels: str) -> Reference:
-    return Reference(Signature(path, content_of(data).md5), Pod("shop", pod), Metadata(labels), time_ns)
-
-
-def removal(time_ns: int, path: str = "/etc/a", pod: str = "web-0") -> Reference:
-    return replace(reference(time_ns, path, pod), signature=Signature(path, REMOVED))
-
-
-def record(store: SqlStore, *references: Reference, data: bytes = b"x") -> None:
-    content = content_of(data)
-    store.put(content, [data])
-    store.record({one.signature: content for one in references if not one.signature.is_removal}, references)
-
-
-def all_references(store: SqlStore, query: Query) -> list[Reference]:
-    found: list[Reference] = []
-    while True:
-        page = store.references(query)
-        found += page.items
-        assert len(page.items) <= query.limit
-        if page.next_cursor is None:
-            return found
-        query = replace(query, cursor=page.next_cursor)
-
-
-def all_files(store: SqlStore, query: Query) -> list[FileSummary]:
-    found: list[FileSummary] = []
-    while True:
-        page = store.files(query)
-        found += page.items
-        assert len(page.items) <= query.limit
-        if page.next_cursor is None:
-            return found
-        query = replace(query, cursor=page.next_cursor)
 
 
 def test_it_declares_what_it_guarantees(store: SqlStore) -> None:
@@ -255,33 +212,8 @@ def test_a_file_that_no_reference_names_is_not_known(store: SqlStore) -> None:
     assert store.known([removal(1).signature]) == {}
 
 
-NASTY = ["/a", "/A", "/a ", "/á", "/a\u0301", "/%", "/_", "/'\"\\", "/\U0001f600", "/\ufeff", "/a\n", "/" + "x" * 254]
-NASTY += ["/" + "y" * 4094 + end for end in "ab"] + ["/" + "é" * 2000 + end for end in "ab"]
-
-
 def test_strings_are_exact_and_ordered_by_code_point(store: SqlStore) -> None:
-    batch = [replace(reference(n, path), metadata=Metadata({path[:60]: path})) for n, path in enumerate(NASTY)]
-    record(store, *batch)
-    assert store.references(Query()).items == tuple(batch)
-    for one in batch:
-        assert store.references(Query(path=one.signature.path)).items == (one,)
-        assert store.references(Query(metadata=one.metadata)).items == (one,)
-    assert [one.signature.path for one in all_files(store, Query(limit=3))] == sorted(NASTY)
-    for prefix in [
-        "/a",
-        "/\U0001f600",
-        "/é",
-        "/" + "y" * 254,
-        "/" + "y" * 4094,
-        "/" + "é" * 127,
-        "/" + "é" * 2000,
-        "/%",
-    ]:
-        expected = sorted(path for path in NASTY if path.startswith(prefix))
-        assert sorted(one.signature.path for one in store.references(Query(path_prefix=prefix)).items) == expected
-        assert [one.signature.path for one in all_files(store, Query(path_prefix=prefix, limit=1))] == expected
-        newest = store.references(Query(path_prefix=prefix, latest=True)).items
-        assert sorted(one.signature.path for one in newest) == expected
+    check_strings(store)
 
 
 def test_cursors_of_the_other_kind_are_refused(store: SqlStore) -> None:
@@ -316,98 +248,6 @@ def test_one_claimer_wins_and_a_lease_ends(store: SqlStore, url: str) -> None:
     other.close()
 
 
-class Model:
-    """What the contract says of references, as plainly as can be. Ties come in the order the store gives them."""
-
-    def __init__(self, in_order: list[Reference]) -> None:
-        self.in_order = in_order
-
-    def matching(self, query: Query) -> list[Reference]:
-        before = [one for one in self.in_order if query.until_ns is None or one.observed_at_ns < query.until_ns]
-        if query.latest:
-            newest = {one.timeline: index for index, one in enumerate(before)}
-            before = [before[index] for index in sorted(newest.values())]
-        found = [
-            one
-            for one in before
-            if (query.path is None or one.signature.path == query.path)
-            and (query.path_prefix is None or one.signature.path.startswith(query.path_prefix))
-            and (query.md5 is None or one.signature.md5 == query.md5)
-            and (query.namespace is None or one.pod.namespace == query.namespace)
-            and (query.pod is None or one.pod.name == query.pod)
-            and (query.since_ns is None or one.observed_at_ns >= query.since_ns)
-            and one.metadata.matches(query.metadata)
-        ]
-        return found if query.order is Order.OLDEST_FIRST else found[::-1]
-
-    def files(self, query: Query) -> list[tuple[str, bytes, int, int, int]]:
-        found = self.matching(replace(query, order=Order.OLDEST_FIRST))
-        return [
-            (
-                signature.path,
-                signature.md5,
-                len({one.pod for one in found if one.signature == signature}),
-                min(one.observed_at_ns for one in found if one.signature == signature),
-                max(one.observed_at_ns for one in found if one.signature == signature),
-            )
-            for signature in sorted({one.signature for one in found})
-            if not signature.is_removal
-        ]
-
-
-def random_reference(random: Random) -> Reference:
-    data = random.choice([b"x", b"y", b"z", None])
-    path = random.choice(["/etc/a", "/etc/b", "/var/c"])
-    labels = {key: random.choice("uv") for key in random.sample(["app", "zone"], random.randrange(3))}
-    return Reference(
-        Signature(path, REMOVED if data is None else content_of(data).md5),
-        Pod(random.choice(["n1", "n2"]), random.choice(["p1", "p2"])),
-        Metadata(labels),
-        random.randrange(12),
-    )
-
-
-def random_query(random: Random) -> Query:
-    def maybe(*values: object) -> object:
-        return random.choice([None, *values])
-
-    since, until = sorted([random.randrange(13), random.randrange(13)])
-    asked: dict[str, object] = {
-        "namespace": maybe("n1", "n3"),
-        "pod": maybe("p1"),
-        "md5": maybe(content_of(b"x").md5, REMOVED),
-        "metadata": Metadata({"app": "u"} if random.random() < 0.3 else {}),
-        "since_ns": maybe(since),
-        "until_ns": maybe(until),
-        "latest": random.random() < 0.5,
-        "order": random.choice(list(Order)),
-        "limit": random.choice([1, 2, 5, 100]),
-    }
-    asked |= random.choice([{}, {"path": "/etc/a"}, {"path_prefix": "/etc/"}, {"path_prefix": "/"}])
-    return Query(**asked)  # type: ignore[arg-type]
-
-
-def check(store: SqlStore, random: Random, queries: int) -> None:
-    model = Model(all_references(store, Query()))
-    times = [one.observed_at_ns for one in model.in_order]
-    assert times == sorted(times)
-    for _ in range(queries):
-        query = random_query(random)
-        assert all_references(store, query) == model.matching(query), query
-        found = all_files(store, query)
-        summaries = [(*_key(one.signature), one.pods, one.first_seen_ns, one.last_seen_ns) for one in found]
-        assert summaries == model.files(query), query
-    newest = {one.timeline: one for one in model.in_order}
-    assert store.newest([*newest, Timeline(Pod("no", "body"), "/etc/a")]) == newest
-    named = {one.signature for one in model.in_order if not one.signature.is_removal}
-    asked = {Signature(path, content_of(data).md5) for path in ("/etc/a", "/etc/b", "/var/c") for data in (b"x", b"y")}
-    assert store.known(asked).keys() == asked & named
-
-
-def _key(signature: Signature) -> tuple[str, bytes]:
-    return signature.path, signature.md5
-
-
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("walked", [(2_000, 20_000), (1, 2)])
 def test_every_query_gives_what_the_contract_says(
@@ -417,34 +257,11 @@ def test_every_query_gives_what_the_contract_says(
     for most in ("MOST_WAYS", "MOST_WALKED"):
         monkeypatch.setattr(f"kharvest_sql.filters.{most}", 1 if seed % 2 else 128)
     monkeypatch.setattr("kharvest_sql.filters._MOST_CHECKED", 1 if seed % 4 == 1 else 10_000)
-    random = Random(seed)
-    contents = {content_of(data).md5: content_of(data) for data in (b"x", b"y", b"z")}
-    for data in (b"x", b"y", b"z"):
-        store.put(content_of(data), [data])
-    other = open_store(url)  # what one handle remembers must stay true when the other one forgets
-    expected: set[Reference] = set()
-    for step in range(8):
-        through = random.choice([store, other])
-        batch = [random_reference(random) for _ in range(random.choice([1, 5, 30]))]
-        files = {one.signature: contents[one.signature.md5] for one in batch if not one.signature.is_removal}
-        through.record(files, batch)
-        expected |= set(batch)
-        if step % 3 == 2:
-            query = replace(random_query(random), limit=random.choice([1, 7]))
-            doomed = Model(all_references(store, Query())).matching(query)[: query.limit]
-            assert through.forget(query) == len(doomed)
-            expected -= set(doomed)
-        found = all_references(store, Query(limit=7))
-        assert len(found) == len(expected)
-        assert set(found) == expected
-        check(random.choice([store, other]), random, 6)
-    while store.forget(Query(limit=50)):
-        pass
-    assert all_references(other, Query()) == []
+    with closing(open_store(url)) as other:  # what one handle remembers must stay true when the other one forgets
+        check_history(store, other, Random(seed))
     with store._references_database.read() as session:
         for table in ("newest", "reference", "signature", "path", "pod", "metadata", "metadata_pair"):
             assert session.all(f"SELECT * FROM kharvest_{table}") == [], table
-    other.close()
 
 
 @pytest.mark.parametrize("most_walked", [128, 3])
@@ -462,7 +279,7 @@ def test_what_many_pods_have_comes_in_order_whole_and_once(
         reference(random.randrange(100), f"/{n % 7}", f"db-{n % 40}", n=str(n % 40), app="db") for n in range(300)
     ]
     record(store, *some, *chatty, *others)
-    model = Model(all_references(store, Query()))
+    listing = all_references(store, Query())
     questions: list[dict[str, object]] = [
         {"metadata": Metadata({"app": "web"})},
         {"metadata": Metadata({"app": "web", "n": "7"})},
@@ -474,7 +291,7 @@ def test_what_many_pods_have_comes_in_order_whole_and_once(
     for asked in questions:
         for order, latest, limit in product(Order, (False, True), (9, 50, 1000)):
             query = Query(**asked, order=order, latest=latest, limit=limit)  # type: ignore[arg-type]
-            assert all_references(store, query) == model.matching(query), query
+            assert all_references(store, query) == matching(listing, query), query
 
 
 def test_what_one_handle_remembers_ends_when_another_forgets(store: SqlStore, url: str) -> None:
@@ -531,8 +348,9 @@ def test_two_writers_at_once_keep_one_history(store: SqlStore, url: str) -> None
         thread.join(60)
     assert failures == []
     assert len(all_references(store, Query())) == 301
-    check(store, Random(0), 0)
+    check_queries(store, Random(0), 0)
+    listing = all_references(store, Query())
     for until in (7, 100, 250):
         query = Query(latest=True, until_ns=until)
-        assert all_references(store, query) == Model(all_references(store, Query())).matching(query)
+        assert all_references(store, query) == matching(listing, query)
     other.close()
