@@ -21,6 +21,9 @@ VERSION = "3.35.0"
 """The last one that runs on Node 20."""
 _INSTALLED = Path(__file__).parents[3] / ".cache" / f"azurite-{VERSION}"
 _INSTALL_SECONDS = 240
+_SYSTEMS_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+"""What Debian trusts. Node trusts what it brings along only, which does not do behind a proxy with a certificate of its
+own; then npm waits for ever."""
 _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The account that every Azurite has: https://learn.microsoft.com/azure/storage/common/storage-connect-azurite"""
@@ -77,9 +80,15 @@ def _install() -> None:
         raise CannotRun("npm is not installed, which installs Azurite")
     command: list[str | Path] = [npm, "install", "--silent", "--no-save", "--prefix", _INSTALLED, f"azurite@{VERSION}"]
     environment = {**os.environ, "npm_config_update_notifier": "false"}
-    ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS, env=environment
-    )
+    if _SYSTEMS_CERTIFICATES.exists():
+        environment.setdefault("NODE_EXTRA_CA_CERTS", str(_SYSTEMS_CERTIFICATES))
+    try:
+        ended = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        shutil.rmtree(_INSTALLED, ignore_errors=True)
+        raise CannotRun(f"npm cannot install Azurite within {_INSTALL_SECONDS} s") from None
     if ended.returncode != 0:
         shutil.rmtree(_INSTALLED, ignore_errors=True)
         raise CannotRun(f"npm cannot install Azurite: {ended.stderr[-500:]}")
