@@ -15,6 +15,7 @@ from hashlib import md5, sha256
 from pathlib import Path
 
 import pytest
+from harness.disks import small_disk
 
 from kharvest.spi import (
     Content,
@@ -213,29 +214,20 @@ def test_a_full_store_says_so_shows_nothing_and_goes_on_when_there_is_room(file:
 
 @pytest.mark.parametrize("disk_mb", [6, 60])
 def test_a_disk_without_room_is_told_as_full_and_references_go_on(file: Path, disk_mb: int) -> None:
-    if os.getuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    disk = file.parent / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={disk_mb}m", "none", disk], check=False, capture_output=True
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"mount: {mounted.stderr.decode().strip()}")
-    try:
-        with closing(open_store(url_of(disk / "kharvest.db"))) as store:
-            record(store)
-            for _ in range(2):
-                with pytest.raises(StoreFull):
-                    store.put(content_of(bytes(80 * 2**20)), [bytes(2**20)] * 80)
-                assert len(store.references(Query()).items) == 1
-                assert len(list(store.contents())) == 1
-            for time_ns in range(2, 1000):
-                record(store, time_ns)
-            store.put(content_of(b"small"), [b"small"])
-            assert len(store.references(Query()).items) == 999
-    finally:
-        subprocess.run(["umount", disk], check=True)
+    with (
+        small_disk(file.parent / "disk", disk_mb * 2**20) as disk,
+        closing(open_store(url_of(disk / "kharvest.db"))) as store,
+    ):
+        record(store)
+        for _ in range(2):
+            with pytest.raises(StoreFull):
+                store.put(content_of(bytes(80 * 2**20)), [bytes(2**20)] * 80)
+            assert len(store.references(Query()).items) == 1
+            assert len(list(store.contents())) == 1
+        for time_ns in range(2, 1000):
+            record(store, time_ns)
+        store.put(content_of(b"small"), [b"small"])
+        assert len(store.references(Query()).items) == 999
 
 
 def test_a_file_locked_by_another_process_is_unavailable_until_it_is_free(file: Path) -> None:
