@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Event, Thread
 from time import sleep
 
 from kharvest.spi import Order, Page, Query, Reference, encode_cursor
@@ -51,4 +52,23 @@ class Slow(PlainStore):
         return super().matching(state, query)
 
 
-ODD: dict[str, type[PlainStore]] = {store.__name__: store for store in (OtherTieOrder, TinyChunks, ShortPages, Slow)}
+class EndsItsThreadsSoon(PlainStore):
+    """Has threads that see that they should end after their nap only, as the monitors of PyMongo do."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self._closed = Event()
+        for _ in range(2):
+            Thread(target=self._watch, daemon=True).start()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def _watch(self) -> None:
+        while not self._closed.is_set():
+            sleep(1)
+
+
+ODD: dict[str, type[PlainStore]] = {
+    store.__name__: store for store in (OtherTieOrder, TinyChunks, ShortPages, Slow, EndsItsThreadsSoon)
+}
