@@ -1,4 +1,4 @@
-"""The contract's plain clauses on every database. The conformance suite goes deeper."""
+"""What the conformance suite cannot see of a store in a database: its tables, statements, and inner limits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ from sqlalchemy import Engine, event
 
 from kharvest.spi import (
     Capability,
-    Conflict,
-    InvalidCursor,
     Metadata,
     Order,
     Query,
-    Reference,
     Signature,
     UnknownContent,
 )
@@ -164,46 +161,6 @@ def test_numbers_of_small_contents_are_never_given_out_twice(
             assert session.all("SELECT id FROM kharvest_unpublished") == []
 
 
-def test_contents_are_listed_in_order_and_discarded(store: SqlStore) -> None:
-    known = sorted((content_of(bytes([number])) for number in range(5)), key=lambda content: content.sha256)
-    for number in range(5):
-        store.put(content_of(bytes([number])), [bytes([number])])
-    assert list(store.contents()) == known
-    assert list(store.contents(after=known[2].sha256)) == known[3:]
-    store.discard([known[0].sha256, known[4].sha256, b"?" * 32])
-    store.discard([])
-    assert list(store.contents()) == known[1:4]
-    with store._contents_database.read() as session:
-        assert session.first("SELECT COUNT(*) FROM kharvest_chunk")[0] == 3
-    store.put(known[0], [])
-    assert known[0].sha256 in store.present([known[0].sha256])
-
-
-def test_a_refused_batch_changes_nothing(store: SqlStore) -> None:
-    good, bad = reference(1), reference(2, path="/etc/b", data=b"y")
-    content = content_of(b"x")
-    store.put(content, [b"x"])
-    with pytest.raises(UnknownContent) as caught:
-        store.record({good.signature: content}, [good, bad])
-    assert caught.value.signatures == {bad.signature}
-    with pytest.raises(UnknownContent) as caught:
-        store.record({good.signature: content, bad.signature: content_of(b"y")}, [good, bad])
-    assert caught.value.sha256s == {content_of(b"y").sha256}
-    assert store.known([good.signature]) == {}
-    assert store.references(Query()).items == ()
-
-
-def test_a_known_signature_with_other_content_is_a_conflict(store: SqlStore) -> None:
-    one = reference(1)
-    record(store, one)
-    forged = replace(content_of(b"y"), md5=one.signature.md5)
-    store.put(forged, [b"y"])
-    with pytest.raises(Conflict) as caught:
-        store.record({one.signature: forged}, [replace(one, observed_at_ns=2)])
-    assert (caught.value.stored, caught.value.offered) == (content_of(b"x"), forged)
-    assert store.references(Query()).items == (one,)
-
-
 def test_a_file_that_no_reference_names_is_not_known(store: SqlStore) -> None:
     store.put(content_of(b"x"), [b"x"])
     store.record({Signature("/unnamed", content_of(b"x").md5): content_of(b"x")}, [])
@@ -214,38 +171,6 @@ def test_a_file_that_no_reference_names_is_not_known(store: SqlStore) -> None:
 
 def test_strings_are_exact_and_ordered_by_code_point(store: SqlStore) -> None:
     check_strings(store)
-
-
-def test_cursors_of_the_other_kind_are_refused(store: SqlStore) -> None:
-    record(store, *(reference(time, path=f"/{time}") for time in range(3)))
-    with pytest.raises(InvalidCursor):
-        store.files(Query(limit=1, cursor=store.references(Query(limit=1)).next_cursor))
-    with pytest.raises(InvalidCursor):
-        store.references(Query(limit=1, cursor=store.files(Query(limit=1)).next_cursor))
-
-
-def test_one_claimer_wins_and_a_lease_ends(store: SqlStore, url: str) -> None:
-    other = open_store(url)
-    winners: list[str] = []
-    start = threading.Barrier(8)
-
-    def take(holder: str, through: SqlStore) -> None:
-        start.wait(20)
-        winners.extend(holder for _ in through.claim([b"key", b"second"], holder, 0, 10))
-
-    threads = [threading.Thread(target=take, args=(f"h{n}", (store, other)[n % 2])) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(winners) == 2
-    assert store.claim([b"a", b"b"], "one", 0, 10) == {b"a", b"b"}
-    assert other.claim([b"a", b"c"], "two", 9, 20) == {b"c"}
-    assert store.claim([b"a"], "one", 9, 30) == {b"a"}
-    assert other.claim([b"b"], "two", 10, 20) == {b"b"}
-    store.release([b"a", b"b"], "one")
-    assert other.claim([b"a", b"b"], "three", 11, 20) == {b"a"}
-    other.close()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -310,21 +235,6 @@ def test_what_one_handle_remembers_ends_when_another_forgets(store: SqlStore, ur
     assert store.references(Query()).items == other.references(Query()).items == (later, last)
     assert other.references(Query(latest=True, metadata=one.metadata)).items == (last,)
     other.close()
-
-
-def test_following_cursors_gives_each_once_while_more_is_recorded(store: SqlStore) -> None:
-    record(store, *(reference(100 + time // 3, path=f"/p{time % 5}") for time in range(50)))
-    for order in Order:
-        everything = all_references(store, Query(order=order))
-        query, found = Query(order=order, limit=7), list[Reference]()
-        while True:
-            page = store.references(query)
-            found += page.items
-            record(store, reference(1000 + len(found)), reference(len(found), path=f"/new{len(found)}"))
-            if page.next_cursor is None:
-                break
-            query = replace(query, cursor=page.next_cursor)
-        assert [one for one in found if one in everything] == everything
 
 
 def test_two_writers_at_once_keep_one_history(store: SqlStore, url: str) -> None:
