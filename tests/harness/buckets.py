@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
+from harness.stores import content_of
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature, Store
 from kharvest_fsspec.bucket import Bucket, Entry
 
@@ -71,10 +71,6 @@ class WatchedBucket:
 
 def nothing(_kind: str, _name: str) -> None:
     pass
-
-
-def content_of(data: bytes) -> Content:
-    return Content(hashlib.sha256(data).digest(), hashlib.md5(data, usedforsecurity=False).digest(), len(data))
 
 
 X = content_of(b"x")

@@ -1,10 +1,13 @@
-"""References and contents for tests of stores, and walks through all pages."""
+"""References and contents for tests of stores, walks through all pages, and replicas that start together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from hashlib import md5, sha256
+from threading import Barrier
 
 from kharvest.spi import (
     REMOVED,
@@ -60,3 +63,19 @@ def all_files(store: Store, query: Query) -> list[FileSummary]:
         if page.next_cursor is None:
             return found
         query = replace(query, cursor=page.next_cursor)
+
+
+def check_replicas_that_start_together(open_replica: Callable[[], Store], replicas: int) -> None:
+    """They make one store of a place where none is yet: each sees what the others record."""
+    start = Barrier(replicas)
+
+    def open_at_once(_: int) -> Store:
+        start.wait(30)
+        return open_replica()
+
+    with ExitStack() as opened, ThreadPoolExecutor(replicas) as threads:
+        stores = [opened.enter_context(closing(store)) for store in threads.map(open_at_once, range(replicas))]
+        for number, store in enumerate(stores):
+            record(store, reference(number))
+        for store in stores:
+            assert [one.observed_at_ns for one in all_references(store, Query())] == list(range(replicas))

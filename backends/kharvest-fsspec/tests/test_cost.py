@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from harness.buckets import WatchedBucket, X, content_of, record, seen
+from harness.buckets import WatchedBucket, X, record, seen
+from harness.stores import content_of
 
 from kharvest.spi import Query, Timeline
 from kharvest_fsspec.opening import open_bucket

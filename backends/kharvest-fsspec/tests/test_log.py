@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from harness.buckets import WatchedBucket, X, content_of, record, seen
+from harness.buckets import WatchedBucket, X, record, seen
+from harness.stores import check_replicas_that_start_together, content_of
 
 from kharvest.spi import Conflict, Content, Query, StoreUnavailable, UnknownContent
 from kharvest_fsspec.local import LocalBucket
@@ -296,23 +297,5 @@ def test_within_its_trust_a_store_asks_for_no_list_of_checkpoints(opener: Opener
     assert bucket.requests == {"create": 1, "get": 1}
 
 
-def test_many_processes_that_open_a_new_place_make_one_store(directory: Path) -> None:
-    opened: list[FsspecStore] = []
-    start = threading.Barrier(8)
-
-    def open_one() -> None:
-        start.wait(30)
-        opened.append(open_bucket(LocalBucket(directory), "test"))
-
-    threads = [threading.Thread(target=open_one) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(opened) == 8
-    for number, store in enumerate(opened):
-        record(store, number)
-    with closing(opened[0]) as first:
-        assert times(first) == list(range(8))
-    for store in opened[1:]:
-        store.close()
+def test_replicas_that_start_together_make_one_store(directory: Path) -> None:
+    check_replicas_that_start_together(lambda: open_bucket(LocalBucket(directory), "test"), 8)

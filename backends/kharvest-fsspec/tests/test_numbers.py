@@ -13,7 +13,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from harness.buckets import X, content_of
+from harness.buckets import X
+from harness.stores import content_of
 
 from kharvest.spi import Metadata, Order, Pod, Query, Reference, Signature
 from kharvest_fsspec.local import LocalBucket

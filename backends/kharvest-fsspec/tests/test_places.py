@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness.buckets import X, content_of, record, seen
+from harness.buckets import X, record, seen
 from harness.real import RealServers
 from harness.real.s3 import S3
+from harness.stores import content_of
 
 from kharvest.spi import Capability, InvalidStoreURL, Query, StoreUnavailable, UnknownContent
 from kharvest_fsspec.address import parse

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from harness.buckets import content_of, record, seen
+from harness.buckets import record, seen
 from harness.disks import small_disk
+from harness.stores import content_of
 
 from kharvest.spi import Capability, Query, StoreFull, StoreUnavailable, Unsupported
 from kharvest_fsspec.local import LocalBucket

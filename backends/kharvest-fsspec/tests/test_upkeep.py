@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from harness.buckets import WatchedBucket, X, content_of, record, seen
+from harness.buckets import WatchedBucket, X, record, seen
+from harness.stores import content_of
 
 from kharvest.spi import Query, StoreUnavailable
 from kharvest_fsspec.bucket import Entry

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 from harness.real import RealServer
 from harness.real.mongodb import MongoServer, client
-from harness.stores import all_references, content_of, record, reference
+from harness.stores import all_references, check_replicas_that_start_together, content_of, record, reference
 from pymongo import WriteConcern
 
 from kharvest.spi import Capability, IncompatibleSchema, InvalidStoreURL, Query, StoreUnavailable
@@ -217,25 +217,7 @@ def test_what_is_somebody_elses_in_the_database_is_left_alone(url: str) -> None:
 
 
 def test_replicas_that_start_together_create_one_store(url: str) -> None:
-    opened: list[MongoStore] = []
-    start = threading.Barrier(4)
-
-    def open_one() -> None:
-        start.wait(20)
-        opened.append(open_store(url))
-
-    threads = [threading.Thread(target=open_one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(opened) == 4
-    for number, store in enumerate(opened):
-        record(store, reference(number))
-    for store in opened:
-        assert len(all_references(store, Query())) == 4
-        store.close()
-        store.close()
+    check_replicas_that_start_together(lambda: open_store(url), 4)
 
 
 def test_references_alone_believe_what_files_say(url: str) -> None:

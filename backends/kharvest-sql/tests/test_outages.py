@@ -7,20 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from hashlib import md5, sha256
 from random import Random
 
 import pytest
 from harness.real import RealServer
+from harness.stores import content_of, reference
 from sqlalchemy import create_engine
 
 from kharvest.spi import (
-    Content,
-    Metadata,
     Pod,
     Query,
     Reference,
-    Signature,
     StoreUnavailable,
     Timeline,
 )
@@ -28,17 +25,7 @@ from kharvest_sql.store import SqlStore, open_references, open_store
 
 BIG = Random(1).randbytes(12 * 2**20)
 PATIENCE_SECONDS = 60.0
-
-
-def content_of(data: bytes) -> Content:
-    return Content(sha256(data).digest(), md5(data, usedforsecurity=False).digest(), len(data))
-
-
 X = content_of(b"x")
-
-
-def reference(time_ns: int) -> Reference:
-    return Reference(Signature("/etc/a", X.md5), Pod("shop", "web-0"), Metadata({"app": "web"}), time_ns)
 
 
 def fill(store: SqlStore) -> list[Reference]:

@@ -8,31 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from hashlib import md5, sha256
 
 import pytest
+from harness.stores import check_replicas_that_start_together, content_of, record, reference
 from sqlalchemy import create_engine, make_url
 
-from kharvest.spi import (
-    Content,
-    InvalidStoreURL,
-    Metadata,
-    Pod,
-    Query,
-    Reference,
-    Signature,
-    StoreUnavailable,
-)
+from kharvest.spi import InvalidStoreURL, Query, StoreUnavailable
 from kharvest_sql.database import Session
-from kharvest_sql.store import SqlStore, open_references, open_store
-
-CONTENT = Content(sha256(b"x").digest(), md5(b"x", usedforsecurity=False).digest(), 1)
-
-
-def record(store: SqlStore, time_ns: int) -> None:
-    one = Reference(Signature("/etc/a", CONTENT.md5), Pod("shop", "web-0"), Metadata({"app": "web"}), time_ns)
-    store.put(CONTENT, [b"x"])
-    store.record({one.signature: CONTENT}, [one])
+from kharvest_sql.store import open_references, open_store
 
 
 def is_postgresql(url: str) -> bool:
@@ -55,12 +38,12 @@ def test_a_connection_that_breaks_within_a_call_is_unavailable_and_the_next_call
     engine = create_engine(server_url)
     try:
         with closing(open_store(server_url)) as store:
-            record(store, 1)
+            record(store, reference(1))
             caught: list[Exception] = []
 
             def record_while_locked() -> None:
                 try:
-                    record(store, 2)
+                    record(store, reference(2))
                 except StoreUnavailable as error:
                     caught.append(error)
 
@@ -73,7 +56,7 @@ def test_a_connection_that_breaks_within_a_call_is_unavailable_and_the_next_call
                 thread.join(30)
                 holder.rollback()
             assert len(caught) == 1
-            record(store, 2)
+            record(store, reference(2))
             assert [one.observed_at_ns for one in store.references(Query()).items] == [1, 2]
     finally:
         engine.dispose()
@@ -95,7 +78,7 @@ def test_a_killed_idle_connection_is_not_even_noticed(server_url: str) -> None:
     engine = create_engine(url, isolation_level="AUTOCOMMIT")
     try:
         with closing(open_store(server_url)) as store:
-            record(store, 1)
+            record(store, reference(1))
             with engine.connect() as connection:
                 if is_postgresql(server_url):
                     connection.exec_driver_sql(
@@ -108,7 +91,7 @@ def test_a_killed_idle_connection_is_not_even_noticed(server_url: str) -> None:
                     ).all()
                     for row in rows:
                         connection.exec_driver_sql(f"KILL {row[0]}")
-            record(store, 2)
+            record(store, reference(2))
             assert len(store.references(Query()).items) == 2
     finally:
         engine.dispose()
@@ -160,35 +143,18 @@ def test_a_scheme_with_and_without_its_driver_is_the_same_store(server_url: str,
     driver = "psycopg" if is_postgresql(server_url) else "pymysql"
     name = family if scheme == "short" else f"{family}+{driver}"
     with closing(open_store(make_url(server_url).set(drivername=name).render_as_string(hide_password=False))) as store:
-        record(store, 1)
+        record(store, reference(1))
     with closing(open_references(server_url)) as again:
         assert len(again.references(Query()).items) == 1
 
 
 def test_replicas_that_start_together_create_the_tables_once(server_url: str) -> None:
-    opened: list[SqlStore] = []
-    start = threading.Barrier(4)
-
-    def open_one() -> None:
-        start.wait(20)
-        opened.append(open_store(server_url))
-
-    threads = [threading.Thread(target=open_one) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(opened) == 4
-    for number, store in enumerate(opened):
-        record(store, number)
-    for store in opened:
-        assert len(store.references(Query()).items) == 4
-        store.close()
+    check_replicas_that_start_together(lambda: open_store(server_url), 4)
 
 
 def test_an_upload_taken_for_dead_fails_and_never_shows_holes(server_url: str) -> None:
     data = bytes(12 * 2**20)
-    content = Content(sha256(data).digest(), md5(data, usedforsecurity=False).digest(), len(data))
+    content = content_of(data)
 
     def age(session: Session) -> None:
         session.run("UPDATE kharvest_unpublished SET touched_at = touched_at - 7200")

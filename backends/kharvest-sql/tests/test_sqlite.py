@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 from harness.disks import small_disk
+from harness.stores import content_of, record, reference
 
 from kharvest.spi import (
-    Content,
     IncompatibleSchema,
     InvalidStoreURL,
     Metadata,
@@ -35,25 +35,13 @@ from kharvest_sql.plugin import kharvest_backend
 from kharvest_sql.store import SqlStore, open_references, open_store
 
 
-def content_of(data: bytes) -> Content:
-    return Content(sha256(data).digest(), md5(data, usedforsecurity=False).digest(), len(data))
-
-
-def record(store: SqlStore, time_ns: int = 1) -> Reference:
-    content = content_of(b"x")
-    store.put(content, [b"x"])
-    one = Reference(Signature("/etc/a", content.md5), Pod("shop", "web-0"), Metadata({"app": "web"}), time_ns)
-    store.record({one.signature: content}, [one])
-    return one
-
-
 def url_of(file: Path) -> str:
     return f"sqlite:///{file}"
 
 
 def fill(file: Path) -> None:
     with closing(open_store(url_of(file))) as store:
-        record(store)
+        record(store, reference(1))
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
@@ -200,7 +188,8 @@ def set_most_pages(store: SqlStore, pages: int) -> None:
 def test_a_full_store_says_so_shows_nothing_and_goes_on_when_there_is_room(file: Path, size: int) -> None:
     data = bytes(size)
     with closing(open_store(url_of(file))) as store:
-        one = record(store)
+        one = reference(1)
+        record(store, one)
         set_most_pages(store, 9)
         with pytest.raises(StoreFull, match="make room"):
             store.put(content_of(data), [data])
@@ -218,28 +207,29 @@ def test_a_disk_without_room_is_told_as_full_and_references_go_on(file: Path, di
         small_disk(file.parent / "disk", disk_mb * 2**20) as disk,
         closing(open_store(url_of(disk / "kharvest.db"))) as store,
     ):
-        record(store)
+        record(store, reference(1))
         for _ in range(2):
             with pytest.raises(StoreFull):
                 store.put(content_of(bytes(80 * 2**20)), [bytes(2**20)] * 80)
             assert len(store.references(Query()).items) == 1
             assert len(list(store.contents())) == 1
         for time_ns in range(2, 1000):
-            record(store, time_ns)
+            record(store, reference(time_ns))
         store.put(content_of(b"small"), [b"small"])
         assert len(store.references(Query()).items) == 999
 
 
 def test_a_file_locked_by_another_process_is_unavailable_until_it_is_free(file: Path) -> None:
     with closing(open_store(f"{url_of(file)}?timeout=0")) as store:
-        one = record(store)
+        one = reference(1)
+        record(store, one)
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreUnavailable, match="locked"):
-                record(store, 2)
+                record(store, reference(2))
             assert store.references(Query()).items == (one,)  # readers do not wait
             other.execute("ROLLBACK")
-        record(store, 2)
+        record(store, reference(2))
         assert len(store.references(Query()).items) == 2
 
 
