@@ -41,20 +41,25 @@ def main() -> None:
     store = open_store(arguments.url)
     contents = [store_content(store, version) for version in (0, 1)]
 
-    short = record(store, contents, arguments.pods, 0, SHORT)
+    show(f"newest + record, {BATCH_PODS} pods x {FILES} files a batch", "references/s")
+    show("---", "---")
+    show(f"the first {SHORT:,}", f"{record(store, contents, arguments.pods, 0, SHORT):,.0f}")
     at_short = {name: page_ms(read) for name, read in pages(store, contents[0]).items()}
     long = record(store, contents, arguments.pods, SHORT, arguments.references)
-    at_long = {name: page_ms(read) for name, read in pages(store, contents[0]).items()}
+    show(f"from there to {arguments.references:,}", f"{long:,.0f}")
 
-    print(f"| newest + record, {BATCH_PODS} pods x {FILES} files a batch | references/s |\n| --- | --- |")
-    print(f"| the first {SHORT:,} | {short:,.0f} |")
-    print(f"| from there to {arguments.references:,} | {long:,.0f} |\n")
-    print(
-        f"| page of {PAGE}, by | ms at {SHORT:,} | ms at {arguments.references:,} | ratio |\n| --- | --- | --- | --- |"
-    )
-    for name, milliseconds in at_short.items():
-        print(f"| {name} | {milliseconds:.2f} | {at_long[name]:.2f} | {at_long[name] / milliseconds:.2f} |")
+    print()
+    show(f"page of {PAGE}, by", f"ms at {SHORT:,}", f"ms at {arguments.references:,}", "ratio")
+    show("---", "---", "---", "---")
+    for name, read in pages(store, contents[0]).items():
+        milliseconds = page_ms(read)
+        show(name, f"{at_short[name]:.2f}", f"{milliseconds:.2f}", f"{milliseconds / at_short[name]:.2f}")
     store.close()
+
+
+def show(*cells: str) -> None:
+    """A row of a table, at once: a long run that fails has told what it found so far."""
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def store_content(store: Store, version: int) -> Content:
