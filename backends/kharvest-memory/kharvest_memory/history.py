@@ -12,66 +12,31 @@ Entry: TypeAlias = tuple[int, int, Reference]
 """Time, number, reference. The number is given once, ascending, so entries have a total order: their natural one."""
 
 
-class History:
-    """Every reference, once. Not thread-safe: the store's lock guards it.
-
-    Each index maps a key to its entries, ascending. An entry is mostly the newest of all, so adding one is an append;
-    finding where a page starts is a binary search.
-    """
+class _Index:
+    """Entries, ascending, and those of each key. An entry is mostly the newest of all, so adding one is an append."""
 
     def __init__(self) -> None:
-        self._next_number = 0
         self._all: list[Entry] = []
-        self._indexes: dict[Hashable, list[Entry]] = {}
+        self._by_key: dict[Hashable, list[Entry]] = {}
 
-    def add(self, reference: Reference) -> bool:
-        """Add a reference; False if it is there already."""
-        timeline = self._indexes.get(reference.timeline, [])
-        time_ns = reference.observed_at_ns
-        same_time = timeline[bisect_left(timeline, (time_ns,)) : bisect_left(timeline, (time_ns + 1,))]
-        if any(entry[2] == reference for entry in same_time):
-            return False
-        entry = (time_ns, self._next_number, reference)
-        self._next_number += 1
+    def add(self, entry: Entry) -> None:
         insort(self._all, entry)
-        for key in _keys(reference):
-            insort(self._indexes.setdefault(key, []), entry)
-        return True
+        for key in _keys(entry[2]):
+            insort(self._by_key.setdefault(key, []), entry)
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry that is there."""
         del self._all[bisect_left(self._all, entry)]
         for key in _keys(entry[2]):
-            entries = self._indexes[key]
+            entries = self._by_key[key]
             del entries[bisect_left(entries, entry)]
             if not entries:
-                del self._indexes[key]
+                del self._by_key[key]
 
-    def names(self, signature: Signature) -> bool:
-        """Whether any reference has this signature."""
-        return signature in self._indexes
+    def of(self, key: Hashable) -> Sequence[Entry]:
+        return self._by_key.get(key, ())
 
-    def newest(self, timeline: Timeline) -> Reference | None:
-        """The last reference of a timeline."""
-        entries = self._indexes.get(timeline)
-        return entries[-1][2] if entries else None
-
-    def matching(self, query: Query, after: tuple[int, int] | None = None) -> Iterator[Entry]:
-        """The entries that match, in the query's order, from behind position `after` on."""
-        entries = self._candidates(query)
-        first = 0 if query.since_ns is None else bisect_left(entries, (query.since_ns,))
-        end = len(entries) if query.until_ns is None else bisect_left(entries, (query.until_ns,))
-        if query.order is Order.OLDEST_FIRST:
-            if after is not None:
-                first = max(first, bisect_right(entries, after, key=_position))
-            indexes = range(first, end)
-        else:
-            if after is not None:
-                end = min(end, bisect_left(entries, after, key=_position))
-            indexes = range(end - 1, first - 1, -1)
-        return (entries[index] for index in indexes if self._matches(entries[index], query))
-
-    def _candidates(self, query: Query) -> Sequence[Entry]:
+    def candidates(self, query: Query) -> Sequence[Entry]:
         """The shortest list that holds every match."""
         keys: list[Hashable] = [("metadata", *pair) for pair in query.metadata.items()]
         if query.path is not None:
@@ -84,7 +49,67 @@ class History:
             keys.append(("md5", query.md5))
             if query.path:
                 keys.append(Signature(query.path, query.md5))
-        return min((self._indexes.get(key, []) for key in keys), key=len, default=self._all)
+        return min(map(self.of, keys), key=len, default=self._all)
+
+
+class History:
+    """Every reference, once. Not thread-safe: the store's lock guards it."""
+
+    def __init__(self) -> None:
+        self._next_number = 0
+        self._entries = _Index()
+        self._newest = _Index()  # the last entry of each timeline
+
+    def add(self, reference: Reference) -> bool:
+        """Add a reference; False if it is there already."""
+        timeline = self._entries.of(reference.timeline)
+        time_ns = reference.observed_at_ns
+        same_time = timeline[bisect_left(timeline, (time_ns,)) : bisect_left(timeline, (time_ns + 1,))]
+        if any(entry[2] == reference for entry in same_time):
+            return False
+        entry = (time_ns, self._next_number, reference)
+        self._next_number += 1
+        if not timeline:
+            self._newest.add(entry)
+        elif timeline[-1] < entry:
+            self._newest.remove(timeline[-1])
+            self._newest.add(entry)
+        self._entries.add(entry)
+        return True
+
+    def remove(self, entry: Entry) -> None:
+        """Remove an entry that is there."""
+        *before, last = self._entries.of(entry[2].timeline)[-2:]
+        if last is entry:
+            self._newest.remove(entry)
+            for one in before:
+                self._newest.add(one)
+        self._entries.remove(entry)
+
+    def names(self, signature: Signature) -> bool:
+        """Whether any reference has this signature."""
+        return bool(self._entries.of(signature))
+
+    def newest(self, timeline: Timeline) -> Reference | None:
+        """The last reference of a timeline."""
+        entries = self._newest.of(timeline)
+        return entries[0][2] if entries else None
+
+    def matching(self, query: Query, after: tuple[int, int] | None = None) -> Iterator[Entry]:
+        """The entries that match, in the query's order, from behind position `after` on."""
+        index = self._newest if query.latest and query.until_ns is None else self._entries
+        entries = index.candidates(query)
+        first = 0 if query.since_ns is None else bisect_left(entries, (query.since_ns,))
+        end = len(entries) if query.until_ns is None else bisect_left(entries, (query.until_ns,))
+        if query.order is Order.OLDEST_FIRST:
+            if after is not None:
+                first = max(first, bisect_right(entries, after, key=_position))
+            indexes = range(first, end)
+        else:
+            if after is not None:
+                end = min(end, bisect_left(entries, after, key=_position))
+            indexes = range(end - 1, first - 1, -1)
+        return (entries[at] for at in indexes if self._matches(entries[at], query))
 
     def _matches(self, entry: Entry, query: Query) -> bool:
         reference = entry[2]
@@ -100,7 +125,7 @@ class History:
         )
 
     def _is_latest(self, entry: Entry, until_ns: int | None) -> bool:
-        timeline = self._indexes[entry[2].timeline]
+        timeline = self._entries.of(entry[2].timeline)
         end = len(timeline) if until_ns is None else bisect_left(timeline, (until_ns,))
         return timeline[end - 1] is entry
 

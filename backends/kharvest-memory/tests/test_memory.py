@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from random import Random
 from time import perf_counter
 
 import pytest
+from harness.queries import check_history
 from harness.stores import content_of, record, reference
 
-from kharvest.spi import InvalidStoreURL, Query
+from kharvest.spi import InvalidStoreURL, Order, Query
 from kharvest_memory.plugin import kharvest_backend
 from kharvest_memory.store import MemoryStore
 
@@ -66,13 +68,22 @@ def seconds_for(action: Callable[[], object]) -> float:
     return best
 
 
-def test_a_page_costs_the_same_however_long_the_history(store: MemoryStore) -> None:
+@pytest.mark.parametrize("asked", [{"path": "/p7"}, {"path": "/p7", "latest": True}, {"latest": True}])
+@pytest.mark.parametrize("order", Order)
+def test_a_page_costs_the_same_however_long_the_history(
+    store: MemoryStore, asked: dict[str, object], order: Order
+) -> None:
     content = content_of(b"x")
     store.put(content, [b"x"])
     costs = []
     for size in (1_000, 50_000):
-        batch = [reference(time, f"/p{time % 50}", f"web-{time % 20}", app="web") for time in range(size)]
+        batch = [reference(time, f"/p{time % 50}", f"web-{time // 50 % 20}", app="web") for time in range(size)]
         store.record({one.signature: content for one in batch}, batch)
-        middle = Query(path="/p7", since_ns=size // 2, limit=10)
-        costs.append(seconds_for(lambda asked=middle: store.references(asked)))  # type: ignore[misc]
+        query = Query(limit=10, order=order, **asked)  # type: ignore[arg-type]
+        costs.append(seconds_for(lambda query=query: store.references(query)))  # type: ignore[misc]
     assert costs[1] < 5 * costs[0] + 0.001
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_query_gives_what_the_contract_says(store: MemoryStore, seed: int) -> None:
+    check_history(store, store, Random(seed))
