@@ -1,13 +1,15 @@
-"""References and contents for tests of stores, walks through all pages, and replicas that start together."""
+"""References and contents for tests of stores, walks through all pages, and what several of the stores are held to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from hashlib import md5, sha256
 from threading import Barrier
+
+import pytest
 
 from kharvest.spi import (
     REMOVED,
@@ -19,6 +21,7 @@ from kharvest.spi import (
     Reference,
     Signature,
     Store,
+    UnknownContent,
 )
 
 
@@ -79,3 +82,17 @@ def check_replicas_that_start_together(open_replica: Callable[[], Store], replic
             record(store, reference(number))
         for store in stores:
             assert [one.observed_at_ns for one in all_references(store, Query())] == list(range(replicas))
+
+
+def check_put_that_fails(store: Store, sent: bytes) -> None:
+    """In an empty store: a put whose chunks end in an error, after so many bytes, passes it on and shows nothing."""
+
+    def broken() -> Iterator[bytes]:
+        yield sent
+        raise RuntimeError("sender died")
+
+    with pytest.raises(RuntimeError, match="sender died"):
+        store.put(content_of(b"whole"), broken())
+    assert list(store.contents()) == []
+    with pytest.raises(UnknownContent):
+        list(store.read(content_of(b"whole").sha256))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from harness.stores import content_of, record, reference
+from harness.stores import check_put_that_fails, content_of, record, reference
 
 from kharvest.spi import StoreUnavailable, UnknownContent
 from kharvest_mongo.bodies import CHUNK_BYTES
@@ -43,15 +43,7 @@ def test_bytes_come_back_from_any_offset(store: MongoStore, size: int) -> None:
 
 @pytest.mark.parametrize("sent", [b"half", LARGE])
 def test_a_put_that_fails_shows_nothing_and_leaves_nothing(store: MongoStore, sent: bytes) -> None:
-    def broken() -> Iterator[bytes]:
-        yield sent
-        raise RuntimeError("sender died")
-
-    with pytest.raises(RuntimeError, match="sender died"):
-        store.put(content_of(b"whole"), broken())
-    assert list(store.contents()) == []
-    with pytest.raises(UnknownContent):
-        list(store.read(content_of(b"whole").sha256))
+    check_put_that_fails(store, sent)
     assert stored(store) == (0, 0)
 
 

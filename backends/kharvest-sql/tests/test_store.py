@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 from harness.queries import check_history, check_queries, check_strings
-from harness.stores import all_references, content_of, record, reference, removal
+from harness.stores import all_references, check_put_that_fails, content_of, record, reference, removal
 from sqlalchemy import Engine, event
 
 from kharvest.spi import (
@@ -21,7 +21,6 @@ from kharvest.spi import (
     Order,
     Query,
     Signature,
-    UnknownContent,
 )
 from kharvest_conformance.model import matching
 from kharvest_sql.store import SqlStore, open_store
@@ -50,15 +49,7 @@ def test_one_chunk_of_many_megabytes_is_cut(store: SqlStore) -> None:
 
 @pytest.mark.parametrize("sent", [b"half", b"half" * 2_000_000])
 def test_a_put_that_fails_shows_nothing_and_leaves_nothing(store: SqlStore, sent: bytes) -> None:
-    def broken() -> Iterator[bytes]:
-        yield sent
-        raise RuntimeError("sender died")
-
-    with pytest.raises(RuntimeError, match="sender died"):
-        store.put(content_of(b"whole"), broken())
-    assert list(store.contents()) == []
-    with pytest.raises(UnknownContent):
-        list(store.read(content_of(b"whole").sha256))
+    check_put_that_fails(store, sent)
     with store._contents_database.read() as session:
         assert session.all("SELECT body_id FROM kharvest_chunk") == []
         assert session.all("SELECT id FROM kharvest_unpublished") == []
