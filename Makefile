@@ -6,10 +6,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PROJECTS := . $(dir $(wildcard backends/*/pyproject.toml conformance/pyproject.toml))
+# Tests wait for servers and processes more than they compute.
+WORKERS ?= 4
 # A backend is never looked for on a registry: all of ours come from this tree.
 EDITABLE := $(addprefix -e ,$(PROJECTS:/=))
 
-.PHONY: help setup test quick check format lint types generated demo bench constraints clean
+.PHONY: help setup test quick zoo check docs format lint types generated demo bench constraints clean
 
 help:  ## list these verbs
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -21,11 +23,14 @@ setup: .venv/complete  ## make an environment in .venv with everything that deve
 	$(PIP) install --constraint constraints.txt --requirement requirements-dev.txt $(EDITABLE)
 	touch $@
 
-test: setup  ## run all tests
-	$(BIN)/pytest
+test: setup  ## run all tests, a few files at a time
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: setup  ## run the tests that take no more than a few seconds each
 	$(BIN)/pytest -m "not slow"
+
+zoo: setup  ## measure the conformance suite: broken stores, generated faults and mutants that it catches (half an hour)
+	$(BIN)/python -m kharvest_zoo
 
 check: lint types test  ## what CI runs: format, lint, types, and all tests (generated code in step is one of them)
 
@@ -40,6 +45,9 @@ lint: setup  ## check format and style
 types: setup  ## check types, strictly
 	$(BIN)/mypy kharvest tests benchmarks examples/demo
 	for project in backends/* conformance examples/kharvest-*; do $(BIN)/mypy $$project/kharvest_* $$project/tests; done
+
+docs: setup  ## build the documentation into .site, links checked
+	$(BIN)/python -m zensical build --strict --clean
 
 generated:  ## generate the wire's code from proto/
 	proto/generate.sh

@@ -24,9 +24,8 @@ from typing import Any
 import grpc
 from load import Load, announce, chunks, upload_all
 
-from kharvest.client.batches import MAX_FILES
-from kharvest.client.uploads import MAX_BATCHES
-from kharvest.server.config import CLIENT_UPLOADS, MAX_BATCH_BYTES
+from kharvest.client.send.uploads import MAX_BATCHES, MAX_FILES
+from kharvest.server.config import CLIENT_UPLOADS, MAX_UPLOAD_BATCH_BYTES
 from kharvest.wire import v2_pb2 as v2
 from kharvest.wire.v2_pb2_grpc import HarvestStub
 
@@ -132,7 +131,7 @@ def upload(address: str, size: int, count: int) -> float:
         started = time.perf_counter()
         under_way: list[grpc.Future[Any]] = []
         numbered = list(enumerate(contents.values()))
-        in_batch = min(MAX_FILES, MAX_BATCH_BYTES // size)
+        in_batch = min(MAX_FILES, MAX_UPLOAD_BATCH_BYTES // size)
         for start in range(0, count, MAX_FILES):
             part = numbered[start : start + MAX_FILES]
             stub.Announce(v2.AnnounceRequest(pod=pod, files=[file for _, file in part]))

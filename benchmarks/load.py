@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import grpc
 
 from kharvest.wire import v2_pb2 as v2
+from kharvest.wire.trailers import PUSHBACK_KEY
 from kharvest.wire.v2_pb2_grpc import HarvestStub
 
 OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
@@ -99,7 +100,7 @@ async def _patiently(call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes], reque
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
                 raise
-            pushback = dict(error.trailing_metadata()).get("grpc-retry-pushback-ms", "1000")
+            pushback = dict(error.trailing_metadata()).get(PUSHBACK_KEY, "1000")
             await asyncio.sleep(int(pushback) / 1000 * random.uniform(0.75, 1.25))
 
 

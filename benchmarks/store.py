@@ -1,4 +1,4 @@
-"""What a store costs by itself: recording, and pages of every query at a short and at a long history.
+"""What a store costs by itself: appending, and pages of every query at a short and at a long history.
 
     python benchmarks/store.py sqlite:////tmp/bench.db
     python benchmarks/store.py --references 1000000 postgresql://postgres@127.0.0.1/test
@@ -41,7 +41,7 @@ def main() -> None:
     store = open_store(arguments.url)
     contents = [store_content(store, version) for version in (0, 1)]
 
-    show(f"newest + record, {BATCH_PODS} pods x {FILES} files a batch", "references/s")
+    show(f"newest + append, {BATCH_PODS} pods x {FILES} files a batch", "references/s")
     show("---", "---")
     show(f"the first {SHORT:,}", f"{record(store, contents, arguments.pods, 0, SHORT):,.0f}")
     at_short = {name: page_ms(read) for name, read in pages(store, contents[0]).items()}
@@ -84,7 +84,7 @@ def record(store: Store, contents: list[Content], pods: int, start: int, end: in
             references.append(Reference(Signature(path, content.md5), Pod("bench", f"pod-{pod}"), metadata, one + 1))
         store.newest({Timeline(reference.pod, reference.signature.path) for reference in references})
         files = {reference.signature: by_md5[reference.signature.md5] for reference in references}
-        store.record(files, references)
+        store.append(files, references)
         number += len(references)
     return (end - start) / (time.perf_counter() - started)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from kharvest.spi import Capability
 
 _ATTRIBUTE = "kharvest_clause"
+_THOROUGH = "kharvest_thorough"
+_BROKEN = "kharvest_broken_clause"
 
 FIRST_VERSION = (0, 1)
 """The suite's version whose tests were never new."""
@@ -66,7 +69,46 @@ def clause(
     return mark
 
 
+def thorough(test: Test) -> Test:
+    """Leave a test out of a fast run, or all tests of a class: those that do not fail first while a store is written.
+
+    They start processes and threads, have thousands of things or large contents, or go through all combinations.
+    """
+    if isinstance(test, type):
+        for name, one in vars(test).items():
+            if name.startswith("test_"):
+                thorough(one)
+    else:
+        setattr(test, _THOROUGH, True)
+    return test
+
+
+def is_thorough(test: object) -> bool:
+    """Whether a fast run leaves a test out."""
+    return getattr(test, _THOROUGH, False) is True
+
+
 def clause_of(test: object) -> Clause | None:
     """The promise that a test holds; None if it is no test of the suite."""
     found = getattr(test, _ATTRIBUTE, None)
+    return found if isinstance(found, Clause) else None
+
+
+@contextmanager
+def promise(place: str, words: str) -> Iterator[None]:
+    """Say which promise the statements within hold, where a test holds several: what fails there breaks this one.
+
+    Of promises within promises the innermost counts.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if clause_broken_by(error) is None:
+            setattr(error, _BROKEN, Clause(place=place, words=words))
+        raise
+
+
+def clause_broken_by(error: BaseException) -> Clause | None:
+    """The promise within which an error was raised; None if the test names the only one."""
+    found = getattr(error, _BROKEN, None)
     return found if isinstance(found, Clause) else None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 
 from kharvest.spi import Store
+from kharvest_conformance.room import size_at
 
 
 class Harness(ABC):
@@ -46,6 +48,14 @@ class Harness(ABC):
     @abstractmethod
     def destroy(self, address: str) -> None:
         """Remove the place and all that is in it. All handles that the suite opened are closed."""
+
+    def size(self, address: str) -> int | None:
+        """How many bytes the place takes on a disk, while nobody has it open; None where that cannot be told.
+
+        With it the suite sees what a store leaves behind that the contract does not show. It is measured where the
+        address is the path of a file or a directory. Override it for others, and where a file's data are elsewhere too.
+        """
+        return size_at(Path(address)) if address else None
 
     def opening(self, address: str) -> str:
         """Python code that opens `store = …` at `address`, for the program that shows a failure again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kharvest.spi import Content, FileSummary, Order, Pod, Query, Reference, Signature, Timeline
+from kharvest.spi import MAX_TIME_NS, Content, FileSummary, Order, Pod, Query, Reference, Signature, Timeline
 
 
 @dataclass(slots=True)
@@ -27,6 +27,27 @@ class Model:
             self.references.add(reference)
             if not reference.signature.is_removal and reference.signature not in self.files:
                 self.files[reference.signature] = files[reference.signature]
+
+    def append(self, files: Mapping[Signature, Content], references: Iterable[Reference]) -> list[Reference]:
+        """Record what is valid as the newest of its timelines; what was recorded."""
+        recorded = self.appended(references)
+        self.record(files, recorded or ())
+        return recorded or []
+
+    def appended(self, references: Iterable[Reference]) -> list[Reference] | None:
+        """References with the times at which they would be appended; None if no time is left for one."""
+        last: dict[Timeline, int] = {}
+        for one in self.references:
+            last[one.timeline] = max(one.observed_at_ns, last.get(one.timeline, 0))
+        appended = []
+        for reference in references:
+            timeline = reference.timeline
+            at_ns = max(reference.observed_at_ns, last.get(timeline, -1) + 1)
+            if at_ns > MAX_TIME_NS:
+                return None
+            appended.append(Reference(reference.signature, reference.pod, reference.metadata, at_ns))
+            last[timeline] = at_ns
+        return appended
 
     def forget(self, references: Collection[Reference]) -> None:
         """Remove references, and the files that none names any more."""
@@ -55,8 +76,9 @@ def matching(listing: Sequence[Reference], query: Query) -> list[Reference]:
     """The references of a complete listing, oldest first, that match `query`, in its order; limit and cursor apart."""
     found = [reference for reference in listing if query.until_ns is None or reference.observed_at_ns < query.until_ns]
     if query.latest:
-        last = {reference.timeline: reference for reference in found}
-        found = [reference for reference in found if last[reference.timeline] is reference]
+        # Of plain strings: it is asked for thousands of times.
+        last = {(one.pod.namespace, one.pod.name, one.signature.path): at for at, one in enumerate(found)}
+        found = [found[at] for at in sorted(last.values())]
     found = [reference for reference in found if _fits(reference, query)]
     return found if query.order is Order.OLDEST_FIRST else found[::-1]
 

@@ -6,21 +6,25 @@ It is loaded in every run of pytest where the suite is installed, so it imports 
 from __future__ import annotations
 
 import inspect
-import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kharvest.spi import KharvestError
 from kharvest_conformance import __version__
-from kharvest_conformance.clauses import Clause, clause_of
+from kharvest_conformance.clauses import Clause, clause_broken_by, clause_of, is_thorough
 from kharvest_conformance.deviations import read_deviations
+from kharvest_conformance.outputs import Outputs
+from kharvest_conformance.patience import DEFAULT_PATIENCE_SECONDS, PATIENCE, check_patience
 from kharvest_conformance.registered import registered
-from kharvest_conformance.report import Outcome, Report, Result, StoreReport
+from kharvest_conformance.report import Outcome, Report, Result, StoreReport, bounded_detail
 from kharvest_conformance.session import (
     DEFAULT_EXAMPLES,
     DEFAULT_SEED,
+    FAILED,
+    FAST_EXAMPLES,
     PLACES,
     SESSION,
     SKIPPED_BY_SUITE,
@@ -30,36 +34,62 @@ from kharvest_conformance.session import (
 )
 
 SUITE_VERSION = (int(__version__.split(".")[0]), int(__version__.split(".")[1]))
+_SNIPPET = "what was done: run this to see it again"
+_FAILURE = pytest.StashKey[tuple[pytest.TestReport, StoreReport]]()
 _DEVIATION = pytest.StashKey[str]()
 _DESELECTED = pytest.StashKey[dict[str, set[str]]]()
 _REPLACED = pytest.StashKey[list[str]]()
 _EXPECTED = pytest.StashKey[dict[str, set[str]]]()
+_OUTPUTS = pytest.StashKey[Outputs]()
+_SECONDS = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kharvest", "kharvest store conformance")
-    group.addoption("--kharvest-store", metavar="URL", help="the store to test; env:NAME reads it from a variable")
-    group.addoption("--kharvest-contents", metavar="URL", help="where its contents are, if not there")
+    group.addoption("--kharvest-store", metavar="URL", help="an empty store; env:NAME reads the URL from a variable")
+    group.addoption("--kharvest-contents", metavar="URL", help="where its contents are, if elsewhere")
+    group.addoption("--kharvest-destroy-data", action="store_true", help="first delete everything that the store holds")
+    group.addoption("--kharvest-examples", metavar="N", type=int, help="random examples for each random test (30)")
     group.addoption(
-        "--kharvest-destroy-data", action="store_true", help="empty the store first, should it hold anything"
+        "--kharvest-seed", metavar="N", default=str(DEFAULT_SEED), help="seed of the random tests; `random` chooses one"
     )
-    group.addoption("--kharvest-examples", metavar="N", type=int, default=DEFAULT_EXAMPLES, help="random examples")
-    group.addoption("--kharvest-seed", metavar="N", default=str(DEFAULT_SEED), help="their seed; `random` draws one")
-    group.addoption("--kharvest-deviations", metavar="FILE", type=Path, help="known deviations, with their reasons")
-    group.addoption("--kharvest-json", metavar="FILE", type=Path, help="write the report for machines there")
+    group.addoption(
+        "--kharvest-patience",
+        metavar="SECONDS",
+        type=float,
+        default=DEFAULT_PATIENCE_SECONDS,
+        help="after how long a call counts as blocked (60)",
+    )
+    group.addoption(
+        "--kharvest-fast", action="store_true", help="leave out slow tests, for work on a store; gives no verdict"
+    )
+    group.addoption(
+        "--kharvest-deviations", metavar="FILE", type=Path, help="known deviations, each with its reason (TOML)"
+    )
+    group.addoption(
+        "--kharvest-statistics", action="store_true", help="print which events occurred in random sequences"
+    )
+    group.addoption("--kharvest-json", metavar="FILE", type=Path, help="write the report to FILE, as JSON")
+    group.addoption("--kharvest-junit", metavar="FILE", type=Path, help="write the report to FILE, as JUnit XML")
+    group.addoption("--kharvest-badge", metavar="FILE", type=Path, help="write the JSON of a badge to FILE")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     options = config.option
-    if options.kharvest_examples < 1:
+    examples = options.kharvest_examples
+    if examples is None:
+        examples = FAST_EXAMPLES if options.kharvest_fast else DEFAULT_EXAMPLES
+    if examples < 1:
         raise pytest.UsageError("--kharvest-examples must be at least 1")
     harness = None
     try:
         if options.kharvest_store:
             harness = registered(options.kharvest_store, options.kharvest_contents)
-        report = Report(options.kharvest_examples, parse_seed(options.kharvest_seed))
+        PATIENCE.seconds = check_patience(options.kharvest_patience)
+        report = Report(examples, parse_seed(options.kharvest_seed), options.kharvest_fast)
     except KharvestError as error:
         raise pytest.UsageError(str(error)) from error
+    config.stash[_OUTPUTS] = Outputs(options.kharvest_json, options.kharvest_junit, options.kharvest_badge)
     config.stash[SESSION] = Session(harness, options.kharvest_deviations, report)
     config.stash[_EXPECTED] = {}
     config.stash[_DESELECTED] = {}
@@ -69,9 +99,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Look at the store before any test touches it: what is wrong with it is said once."""
     harness = session.config.stash[SESSION].harness
-    if harness is None or session.config.option.collectonly:
+    if session.config.option.collectonly:
         return
     try:
+        session.config.stash[_OUTPUTS].prepare()
+        if harness is None:
+            return
         if session.config.option.kharvest_destroy_data:
             harness.destroy(harness.name)
         harness.create()
@@ -99,6 +132,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         deviations = _deviations(config, members[0].cls)
         for item in members:
             _mark(item, deviations)
+        _put_in_order(members, items)
+    if config.option.kharvest_fast:
+        _leave_out([item for members in by_class.values() for item in _thorough_of(members)], items)
+
+
+def _put_in_order(members: list[pytest.Function], items: list[pytest.Item]) -> None:
+    """Run the suite's tests in its order, which begins with the methods that the others need.
+
+    pytest itself begins with the tests of the last base class: there with several handles and processes.
+    """
+    order = {name: number for number, name in enumerate(_suite_tests())}
+    chosen = set(members)
+    ordered = iter(sorted(members, key=lambda item: order.get(_test_name(item), len(order))))
+    items[:] = [next(ordered) if item in chosen else item for item in items]
+
+
+def _thorough_of(members: list[pytest.Function]) -> Iterator[pytest.Function]:
+    """What a fast run leaves out: tests that are marked, and of a test with several cases all but the first."""
+    kept: set[str] = set()
+    for item in members:
+        if is_thorough(item.function) or _test_name(item) in kept:
+            yield item
+        kept.add(_test_name(item))
+
+
+def _leave_out(left_out: list[pytest.Function], items: list[pytest.Item]) -> None:
+    """Take tests out of a run, and tell everybody of it."""
+    if left_out:
+        items[:] = [item for item in items if item not in set(left_out)]
+        left_out[0].config.hook.pytest_deselected(items=left_out)
 
 
 def _suite_tests() -> Mapping[str, object]:
@@ -146,17 +209,31 @@ def pytest_runtest_makereport(
     clause = _clause(item)
     if clause is None:
         return report
+    item.stash[_SECONDS] = item.stash.get(_SECONDS, 0.0) + report.duration
     result = _result(item, clause, report, call)
+    store = item.config.stash[SESSION].report.stores.get(class_node(item))
     if result is not None:
-        store = item.config.stash[SESSION].report.stores.get(class_node(item))
         if store is None:  # it could not even be opened
             store = StoreReport("?", "", frozenset())
             item.config.stash[SESSION].report.stores[class_node(item)] = store
         store.results[item.name] = result
         if result.outcome is Outcome.FAILED:
-            report.sections.append(("the clause that is broken", f"{clause.place}: {clause.words!r}"))
-            report.sections.append(("what was done: run this to see it again", result.snippet))
+            broken = f"{result.clause.place}: {result.clause.words!r}"
+            report.sections.append(("the clause that is broken", broken))
+            report.sections.append((_SNIPPET, result.snippet))
+            item.stash[_FAILURE] = (report, store)
+    if store is not None and item.name in store.results:
+        store.results[item.name] = replace(store.results[item.name], seconds=item.stash[_SECONDS])
+    if report.when == "teardown" and _FAILURE in item.stash:
+        _show_shorter(item, *item.stash[_FAILURE])
     return report
+
+
+def _show_shorter(item: pytest.Item, report: pytest.TestReport, store: StoreReport) -> None:
+    """Show the program that was made shorter since the failure was reported."""
+    snippet = item.stash[PLACES].snippet() if PLACES in item.stash else ""
+    report.sections[:] = [(title, snippet if title == _SNIPPET else text) for title, text in report.sections]
+    store.results[item.name] = replace(store.results[item.name], snippet=snippet)
 
 
 def _not_run_or_expected(item: pytest.Item, clause: Clause, report: pytest.TestReport) -> Result:
@@ -181,15 +258,18 @@ def _result(item: pytest.Item, clause: Clause, report: pytest.TestReport, call: 
         return Result(item.name, clause, Outcome.PASSED) if report.when == "call" else None
     if report.skipped:
         return _not_run_or_expected(item, clause, report)
+    if call.excinfo is not None:
+        clause = clause_broken_by(call.excinfo.value) or clause
     places = item.stash.get(PLACES, None)
-    snippet = places.transcript.snippet() if places is not None and places.transcript is not None else ""
+    item.stash[FAILED] = True
+    snippet = places.snippet() if places is not None else ""
     if call.excinfo is not None:
         detail = f"{call.excinfo.typename}: {call.excinfo.value}"
     elif _DEVIATION in item.stash:
         detail = f"the deviation has gone: take it out of the file ({item.stash[_DEVIATION]})"
     else:
         detail = str(report.longrepr)
-    return Result(item.name, clause, Outcome.FAILED, detail, snippet)
+    return Result(item.name, clause, Outcome.FAILED, bounded_detail(detail), snippet)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -220,10 +300,16 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         store.deselected |= deselected
         done = {name.partition("[")[0] for name in {*store.results, *deselected}}
         store.problems += [f"{name} has gone missing: it was not run" for name in sorted(expected - done)]
-    if config.option.kharvest_json is not None:
-        config.option.kharvest_json.write_text(json.dumps(report.as_json(), indent=2) + "\n")
+    config.stash[_OUTPUTS].write(report)
     if (report.stores or report.problems) and report.verdict == "fails":
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the processes that wait for another store."""
+    state = config.stash.get(SESSION, None)
+    if state is not None:
+        state.processes.end()
 
 
 _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -231,9 +317,9 @@ _ENDED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_T
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     state = config.stash.get(SESSION, None)
-    if state is not None and (state.report.stores or state.report.problems):
+    if state is not None and state.shows_report and (state.report.stores or state.report.problems):
         terminalreporter.section("kharvest conformance")
-        for line in state.report.lines():
+        for line in state.report.lines(statistics=config.option.kharvest_statistics):
             terminalreporter.line(line)
 
 

@@ -6,14 +6,16 @@ import contextlib
 import os
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from kharvest.registry import open_store
-from kharvest.spi import ENTRY_POINT_GROUP, KharvestError, Query, Store, mask_url, scheme_of
+from kharvest.spi import ENTRY_POINT_GROUP, KharvestError, Store, mask_url, scheme_of
+from kharvest_conformance.emptying import empty, is_empty
 from kharvest_conformance.harness import Harness
+from kharvest_conformance.room import size_at
 
 _FROM_ENVIRONMENT = "env:"
-_FORGET = 10_000
-_DISCARD = 1000
 
 
 class StoreNotEmpty(KharvestError):
@@ -54,6 +56,16 @@ def _resolved(argument: str) -> str:
     return os.environ[name]
 
 
+def size_on_disk(url: str) -> int | None:
+    """How many bytes the store of a URL takes, whose path is a file's or a directory's here; None if it is not."""
+    parts = urlsplit(url)
+    if parts.netloc or not parts.path:
+        return None
+    absolute = Path(unquote(parts.path))
+    sizes = [size_at(path) for path in (absolute, Path(unquote(parts.path).removeprefix("/")))]
+    return next((size for size in sizes if size is not None), None)
+
+
 @dataclass(repr=False)
 class RegisteredHarness(Harness):
     """A store by its URL, or by two: references in one, contents in another.
@@ -92,13 +104,10 @@ class RegisteredHarness(Harness):
         """
         if not self._seen_empty:
             with contextlib.closing(open_store(self.url, self.contents_url)) as store:
-                self._check_empty(store)
+                if not is_empty(store):
+                    raise StoreNotEmpty(self.name)
             self._seen_empty = True
         return self.name
-
-    def _check_empty(self, store: Store) -> None:
-        if store.references(Query(limit=1)).items or next(store.contents(), None) is not None:
-            raise StoreNotEmpty(self.name)
 
     def open(self, address: str) -> Store:  # noqa: ARG002  # there is one
         return open_store(self.url, self.contents_url)
@@ -110,12 +119,13 @@ class RegisteredHarness(Harness):
             StoreNotEmpty: there is something left.
         """
         with contextlib.closing(open_store(self.url, self.contents_url)) as store:
-            while store.forget(Query(limit=_FORGET)):
-                pass
-            digests = [content.sha256 for content in store.contents()]
-            for start in range(0, len(digests), _DISCARD):
-                store.discard(digests[start : start + _DISCARD])
-            self._check_empty(store)
+            if not empty(store, {}):
+                raise StoreNotEmpty(self.name)
+
+    def size(self, address: str) -> int | None:  # noqa: ARG002
+        sizes = [size_on_disk(url) for url in (self.url, self.contents_url) if url]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
 
     def opening(self, address: str) -> str:  # noqa: ARG002
         contents = f", {mask_url(self.contents_url)!r}" if self.contents_url else ""

@@ -10,6 +10,14 @@ from enum import Enum
 from kharvest.spi import SPI_VERSION, Capability
 from kharvest_conformance import __version__
 from kharvest_conformance.clauses import Clause
+from kharvest_conformance.events import Events
+
+FORMAT = 1
+"""The version of the report for machines; `docs/reference/conformance-report.md` has its fields."""
+
+
+MAX_DETAIL_CHARACTERS = 20_000
+"""The longest detail that a report has. A comparison of thousands of references says nothing more behind these."""
 
 
 class Outcome(Enum):
@@ -28,8 +36,9 @@ class Result:
 
     Attributes:
         test: the test's name, with its case.
-        detail: the reason of a skip or a deviation; the message of a failure.
+        detail: the reason of a skip or a deviation; the message of a failure, see `bounded_detail`.
         snippet: a program that does what the failed test did.
+        seconds: how long it took, with making its place and destroying it.
     """
 
     test: str
@@ -37,15 +46,25 @@ class Result:
     outcome: Outcome
     detail: str = ""
     snippet: str = ""
+    seconds: float = 0.0
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
         found: dict[str, object] = {"test": self.test, "clause": f"{self.clause.place}: {self.clause.words}"}
+        found["seconds"] = round(self.seconds, 3)
         if self.detail:
             found["detail"] = self.detail
         if self.snippet:
             found["snippet"] = self.snippet
         return found
+
+
+def bounded_detail(message: str) -> str:
+    """A message as a report has it: cut at `MAX_DETAIL_CHARACTERS`, with the number of characters that are missing."""
+    missing = len(message) - MAX_DETAIL_CHARACTERS
+    if missing <= 0:
+        return message
+    return f"{message[:MAX_DETAIL_CHARACTERS]}\n… (cut: {missing:,} more characters)"
 
 
 @dataclass(slots=True)
@@ -88,7 +107,7 @@ class StoreReport:
             "capabilities": sorted(one.name for one in self.capabilities),
             "verdict": self.verdict,
             "ran": self.ran,
-            "passed": len(self.having(Outcome.PASSED)),
+            "passed": [result.as_json() for result in self.having(Outcome.PASSED)],
             "failed": [result.as_json() for result in self.having(Outcome.FAILED)],
             "deviations": [result.as_json() for result in self.having(Outcome.DEVIATES)],
             "warnings": [result.as_json() for result in self.having(Outcome.WARNED)],
@@ -97,8 +116,8 @@ class StoreReport:
             "problems": self.problems,
         }
 
-    def lines(self) -> Iterator[str]:
-        """For people."""
+    def lines(self, *, name_deselected: bool = False) -> Iterator[str]:
+        """For people. What was deselected is counted, and named only if asked for: it may be nearly everything."""
         declared = ", ".join(sorted(one.name for one in self.capabilities)) or "none"
         yield f"{self.store}{f' ({self.version})' if self.version else ''}; capabilities: {declared}"
         counts = [(outcome.value, len(self.having(outcome))) for outcome in Outcome]
@@ -114,7 +133,9 @@ class StoreReport:
         for reason, tests in _by_reason(self.having(Outcome.SKIPPED)).items():
             yield f"  skipped {len(tests)}, as {reason}: {', '.join(tests)}"
         if self.deselected:
-            yield f"  INCOMPLETE, no verdict: the command line left out {len(self.deselected)} tests"
+            names = f": {', '.join(sorted(self.deselected))}" if name_deselected else ""
+            number = f"{len(self.deselected)} test{'' if len(self.deselected) == 1 else 's'}"
+            yield f"  left out {number}{names}: there is no verdict"
         yield f"  {self.verdict.upper()}"
 
 
@@ -127,10 +148,12 @@ def _by_reason(results: Iterable[Result]) -> dict[str, list[str]]:
 
 @dataclass(slots=True)
 class Report:
-    """What was found about all stores of a run."""
+    """What was found about all stores of a run. One that is `fast` is for the author at work, and gives no verdict."""
 
     examples: int
     seed: int
+    fast: bool = False
+    events: Events = field(default_factory=Events)
     stores: dict[str, StoreReport] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -140,29 +163,34 @@ class Report:
         verdicts = {store.verdict for store in self.stores.values()}
         if self.problems or "fails" in verdicts or not verdicts:
             return "fails"
-        return "incomplete" if "incomplete" in verdicts else "conforms"
+        return "incomplete" if self.fast or "incomplete" in verdicts else "conforms"
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
         return {
+            "format": FORMAT,
             "suite": __version__,
             "spi": list(SPI_VERSION),
             "python": platform.python_version(),
             "examples": self.examples,
             "seed": self.seed,
+            "fast": self.fast,
             "verdict": self.verdict,
             "problems": self.problems,
+            "statistics": self.events.as_json(),
             "stores": [store.as_json() for store in self.stores.values()],
         }
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, *, statistics: bool = False) -> Iterator[str]:
         """For people."""
         spi = ".".join(map(str, SPI_VERSION))
         yield (
             f"kharvest-conformance {__version__}, SPI {spi}, Python {platform.python_version()}, "
-            f"{self.examples} examples, seed {self.seed}"
+            f"{self.examples} examples, seed {self.seed}{', a fast run without a verdict' if self.fast else ''}"
         )
         for problem in self.problems:
             yield f"PROBLEM {problem}"
         for store in self.stores.values():
-            yield from store.lines()
+            yield from store.lines(name_deselected=self.fast)
+        if statistics:
+            yield from self.events.lines()

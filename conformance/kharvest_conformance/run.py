@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -12,12 +13,20 @@ import pytest
 
 from kharvest.spi import InvalidValue, KharvestError
 from kharvest_conformance.deviations import read_deviations
+from kharvest_conformance.patience import DEFAULT_PATIENCE_SECONDS, check_patience
 from kharvest_conformance.registered import registered
 from kharvest_conformance.report import Report
 from kharvest_conformance.session import DEFAULT_EXAMPLES, SESSION, parse_seed
 
 HANG_SECONDS = 300
 """After as long in one test, at the usual depth, the stacks of all threads are shown."""
+
+_FAILING_WARNINGS = (
+    "unclosed:ResourceWarning",
+    "::pytest.PytestUnhandledThreadExceptionWarning",
+    "::pytest.PytestUnraisableExceptionWarning",
+)
+"""What fails a test. Other warnings are shown: the libraries that a store stands on may warn of what they like."""
 
 
 class RunFailed(KharvestError):
@@ -26,12 +35,18 @@ class RunFailed(KharvestError):
 
 @dataclass(slots=True)
 class _Collector:
-    """A plug-in that keeps the report of the run."""
+    """A plug-in that keeps the report of the run, which the caller prints."""
 
     report: Report | None = None
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        self.report = session.config.stash[SESSION].report
+        state = session.config.stash[SESSION]
+        state.shows_report = False
+        self.report = state.report
+
+    def pytest_collection_finish(self) -> None:
+        """Have no collection of garbage look through all that was loaded, with each test's."""
+        gc.freeze()
 
 
 def run_suite(
@@ -39,11 +54,13 @@ def run_suite(
     *,
     contents_url: str | None = None,
     destroy_data: bool = False,
+    fast: bool = False,
     examples: int | None = None,
     seed: str | None = None,
+    patience_seconds: float | None = None,
     deviations: Path | None = None,
 ) -> Report:
-    """Run every test on the store at `url`; what pytest says of its progress goes to standard error.
+    """Run every test on the store at `url`, or the fast ones; what pytest says of its progress goes to standard error.
 
     Raises:
         StoreNotEmpty: it holds data, and `destroy_data` was not asked for.
@@ -56,6 +73,8 @@ def run_suite(
         raise InvalidValue("examples", f"{examples} are too few", "give at least 1")
     if seed is not None:
         parse_seed(seed)
+    if patience_seconds is not None:
+        check_patience(patience_seconds)
     if deviations is not None:
         read_deviations(deviations, SUITE_TESTS.keys())
     harness = registered(url, contents_url)
@@ -68,14 +87,19 @@ def run_suite(
         "--kharvest-contents": contents_url,
         "--kharvest-examples": examples,
         "--kharvest-seed": seed,
+        "--kharvest-patience": patience_seconds,
         "--kharvest-deviations": deviations,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
+    if fast:
+        given.append("--kharvest-fast")
     isolated = ["-c", os.devnull, "--rootdir", str(Path(__file__).parent), "-p", "no:cacheprovider", "--noconftest"]
-    isolated += ["--disable-plugin-autoload", "-p", "kharvest_conformance.plugin", "-W", "error"]
+    isolated += ["--disable-plugin-autoload", "-p", "kharvest_conformance.plugin"]
+    isolated += [option for what in _FAILING_WARNINGS for option in ("-W", f"error:{what}")]
     # Showing the stacks of running threads can crash the process: a deep test that takes long must not get there.
-    patience = HANG_SECONDS * max(1, (examples or DEFAULT_EXAMPLES) // DEFAULT_EXAMPLES)
-    isolated += ["-o", f"faulthandler_timeout={patience}", "-q", "-rN", "--no-header"]
+    hang_seconds = HANG_SECONDS * max(1, (examples or DEFAULT_EXAMPLES) // DEFAULT_EXAMPLES)
+    hang_seconds = max(hang_seconds, round(5 * (patience_seconds or DEFAULT_PATIENCE_SECONDS)))
+    isolated += ["-o", f"faulthandler_timeout={hang_seconds}", "-q", "-rN", "--no-header"]
     collector = _Collector()
     inherited = os.environ.pop("PYTEST_ADDOPTS", None)
     try:

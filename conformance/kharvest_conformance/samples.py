@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
+from threading import Event
+from types import MappingProxyType
 
 from kharvest.spi import NO_METADATA, REMOVED, Content, Metadata, Pod, Reference, Signature
 
 BLOCK = 65_536
+
+TODAY = 1_795_608_000_123_456_789
+"""A time of 2026 in nanoseconds, which no floating-point number can tell from the next."""
 
 WEB = Pod("shop", "web-0")
 OTHER = Pod("shop", "web-1")
@@ -42,6 +47,13 @@ class Sample:
         """The bytes, at once."""
         return b"".join(self.chunks())
 
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes in blocks, each made when it is drawn."""
+        base = _base(self.variant)
+        for number in range(-(-self.size // BLOCK)):
+            block = base + number.to_bytes(8)
+            yield block[: self.size - number * BLOCK]
+
     @property
     def content(self) -> Content:
         """The name of the bytes."""
@@ -54,7 +66,24 @@ def _content(sample: Sample) -> Content:
     for chunk in sample.chunks():
         sha256.update(chunk)
         md5.update(chunk)
-    return Content(sha256.digest(), md5.digest(), sample.size)
+    content = Content(sha256.digest(), md5.digest(), sample.size)
+    _SAMPLES[content.sha256] = sample
+    _SAMPLES_BY_MD5.setdefault(content.md5, sample)
+    return content
+
+
+_SAMPLES: dict[bytes, Sample] = {}
+_SAMPLES_BY_MD5: dict[bytes, Sample] = {}
+
+
+def sample_of(sha256: bytes) -> Sample | None:
+    """The sample whose bytes have this SHA-256, if its content was ever asked for."""
+    return _SAMPLES.get(sha256)
+
+
+def sample_of_md5(md5: bytes) -> Sample | None:
+    """A sample whose bytes have this MD5, if its content was ever asked for."""
+    return _SAMPLES_BY_MD5.get(md5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +97,7 @@ class Chunks:
         return f"{self.sample!r}.chunks({'' if self.length == BLOCK else self.length})"
 
     def __iter__(self) -> Iterator[bytes]:
-        blocks = self._blocks()
+        blocks = self.sample.blocks()
         if self.length == BLOCK:
             yield from blocks
             return
@@ -81,12 +110,6 @@ class Chunks:
             buffer = buffer[whole:]
         if buffer:
             yield buffer
-
-    def _blocks(self) -> Iterator[bytes]:
-        base = _base(self.sample.variant)
-        for number in range(-(-self.sample.size // BLOCK)):
-            block = base + number.to_bytes(8)
-            yield block[: self.sample.size - number * BLOCK]
 
 
 class SourceFailed(Exception):
@@ -106,6 +129,80 @@ class FailingChunks:
         for _number in range(self.chunks):
             yield next(source)
         raise SourceFailed
+
+
+class ChunksOnce:
+    """The chunks of a sample for one who draws them once, as the server's are: an iterator, used up at the end.
+
+    Before the chunk with the number `at` (from 0; the number of chunks is the end) it raises `error`, if there is one,
+    and is used up.
+    """
+
+    def __init__(self, sample: Sample, length: int = BLOCK, at: int = 0, error: BaseException | None = None) -> None:
+        self._shown = f"ChunksOnce({sample!r}, {length}{'' if error is None else f', {at}, {error!r}'})"
+        self._source: Iterator[bytes] = iter(sample.chunks(length))
+        self._left = at
+        self._error = error
+
+    def __repr__(self) -> str:
+        return self._shown
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._error is not None and self._left == 0:
+            error, self._error, self._source = self._error, None, iter(())
+            raise error
+        self._left -= 1
+        return next(self._source)
+
+
+class PausedChunks:
+    """The chunks of a sample, of which the one with the number `at` comes only when `go_on` is set.
+
+    The number of chunks is the end. `reached` is set when one draws so far.
+    """
+
+    def __init__(self, chunks: Iterable[bytes], at: int) -> None:
+        self._chunks = chunks
+        self._at = at
+        self.reached = Event()
+        self.go_on = Event()
+
+    def __repr__(self) -> str:
+        return f"{self._chunks!r}"
+
+    def __iter__(self) -> Iterator[bytes]:
+        number = 0
+        for number, chunk in enumerate(self._chunks):
+            self._pause(number)
+            yield chunk
+        self._pause(number + 1)
+
+    def _pause(self, number: int) -> None:
+        if number == self._at:
+            self.reached.set()
+            self.go_on.wait()
+
+
+class BareCollection(Collection[bytes]):
+    """A collection that can do what every collection can, and nothing more: each iteration is a generator."""
+
+    def __init__(self, items: Iterable[bytes]) -> None:
+        self._items = tuple(items)
+
+    def __repr__(self) -> str:
+        return f"BareCollection({self._items!r})"
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (item for item in self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +245,11 @@ class File:
         return Reference(self.signature, pod, metadata, at_ns)
 
 
+def contents_by_signature(files: Iterable[File]) -> Mapping[Signature, Content]:
+    """The content of each file. It cannot be changed: a store is given a copy, which it may spoil."""
+    return MappingProxyType({file.signature: file.content for file in files})
+
+
 def removed(path: str, at_ns: int = 1, pod: Pod = WEB, metadata: Metadata = NO_METADATA) -> Reference:
     """The fact that the file at `path` went away in `pod`."""
     return Reference(Signature(path, REMOVED), pod, metadata, at_ns)
@@ -165,3 +267,23 @@ _FLIPPED = (19, 45, 59, 83, 109, 123)
 
 COLLIDING = (_COLLISION, bytes(byte ^ 0x80 if at in _FLIPPED else byte for at, byte in enumerate(_COLLISION)))
 """Two contents with one MD5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twin(Sample):
+    """One of the two contents with one MD5, by its number."""
+
+    size: int = field(default=len(_COLLISION), init=False)
+    variant: int = 0
+
+    def __repr__(self) -> str:
+        return f"Twin({self.variant})"
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes, in one block."""
+        yield COLLIDING[self.variant]
+
+
+TWINS = (Twin(0), Twin(1))
+for _twin in TWINS:
+    _content(_twin)  # so that they are found by their digests

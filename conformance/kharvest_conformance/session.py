@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,12 @@ from kharvest.spi import Capability, InvalidValue
 from kharvest_conformance.clauses import Clause
 from kharvest_conformance.harness import Harness
 from kharvest_conformance.place import Place, Places
+from kharvest_conformance.processes import Processes
 from kharvest_conformance.report import Report, StoreReport
 
 DEFAULT_EXAMPLES = 30
+FAST_EXAMPLES = 4
+"""How many random examples a fast run has, unless somebody says how many."""
 DEFAULT_SEED = 1
 MAX_SEED = 2**32
 
@@ -23,11 +26,17 @@ PLACES = pytest.StashKey[Places]()
 
 @dataclass(slots=True)
 class Session:
-    """State of one run; the plug-in owns it. Reports are kept by the node of the test class."""
+    """State of one run; the plug-in owns it. Reports are kept by the node of the test class.
+
+    Attributes:
+        shows_report: whether pytest prints the report at its end. `kharvest conformance` prints it itself.
+    """
 
     harness: Harness | None
     deviations: Path | None
     report: Report
+    shows_report: bool = True
+    processes: Processes = field(default_factory=Processes)
 
     def admit(self, item: pytest.Item, harness: Harness, clause: Clause | None) -> Places:
         """Places for a test, unless the store declares nothing that it could test."""
@@ -36,7 +45,7 @@ class Session:
         if reason is not None:
             item.stash[SKIPPED_BY_SUITE] = True
             pytest.skip(reason)
-        places = Places(harness, capabilities)
+        places = Places(harness, capabilities, self.processes)
         item.stash[PLACES] = places
         return places
 
@@ -44,18 +53,18 @@ class Session:
         """The report of the store that an item's class tests; the first time, it is opened to ask what it declares."""
         node = class_node(item)
         if node not in self.report.stores:
-            self.report.stores[node] = StoreReport(harness.name, harness.version, _declared(harness))
+            self.report.stores[node] = StoreReport(harness.name, harness.version, self._declared(harness))
         return self.report.stores[node]
+
+    def _declared(self, harness: Harness) -> frozenset[Capability]:
+        with Place(harness, self.processes) as place:
+            declared = place.open().capabilities
+        return frozenset(one for one in declared if isinstance(one, Capability))  # that all are is a test's affair
 
 
 SESSION = pytest.StashKey[Session]()
 SKIPPED_BY_SUITE = pytest.StashKey[bool]()
-
-
-def _declared(harness: Harness) -> frozenset[Capability]:
-    with Place(harness) as place:
-        declared = place.open().capabilities
-    return frozenset(one for one in declared if isinstance(one, Capability))  # that all are is a test's affair
+FAILED = pytest.StashKey[bool]()
 
 
 def parse_seed(text: str) -> int:
@@ -67,7 +76,7 @@ def parse_seed(text: str) -> int:
     if text == "random":
         return random.SystemRandom().randrange(MAX_SEED)
     if not text.isdecimal() or int(text) >= MAX_SEED:
-        raise InvalidValue("seed", f"{text!r} is none", f"give a number from 0 to {MAX_SEED - 1}, or `random`")
+        raise InvalidValue("seed", f"{text!r} is not a seed", f"give a number from 0 to {MAX_SEED - 1}, or `random`")
     return int(text)
 
 

@@ -43,6 +43,8 @@ LOOKALIKES = (
     ("\u05e9\u05dc", "\u202e\u05e9\u05dc", "\u05dc\u05e9"),  # right to left
     ("a\rb", "a\nb", "a\r\nb", "a b"),
     ("\x01", "\x02", "\x7f", "\x1f"),
+    ("\ufffe", "\uffff", "\ufffd", "\ufdd0"),  # what is no character, and what is shown for it
+    ("a%20b", "a+b", "a%2520b", "&amp;", "&", "\\u0026"),  # what a decoder too many makes one
 )
 """Strings that are different, in groups that some system takes for equal or for a pattern of each other."""
 

@@ -17,6 +17,8 @@ def caught_by(test: str) -> Callable[[Broken], Broken]:
     """Say which test catches a broken store. The store's docstring says what is wrong with it."""
 
     def note(store: Broken) -> Broken:
+        if any(other.__name__ == store.__name__ for other in CAUGHT_BY):
+            raise AssertionError(f"two broken stores are named {store.__name__}")
         CAUGHT_BY[store] = test
         return store
 

@@ -17,12 +17,16 @@ PIECES_AT_ONCE = 16
 
 
 class FiledStore(PlainStore):
-    """Reads the whole state, pickled, at the start of each call, and writes it at the end, in one transaction."""
+    """Reads the whole state, pickled, at the start of each call, and writes it at the end, in one transaction.
+
+    What was read or written last is not unpickled again as long as the file has the same.
+    """
 
     capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
+        self.unpickled: tuple[bytes, State] = (b"", State())
         self.database = sqlite3.connect(
             address, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=0
         )
@@ -47,15 +51,21 @@ class FiledStore(PlainStore):
             try:
                 row = self.database.execute("SELECT pickled FROM state").fetchone()
                 before = row[0] if row else b""
-                state: State = pickle.loads(before) if before else State()
+                state = self.unpickle(before)
                 yield state
                 after = pickle.dumps(state)
+                self.unpickled = (after, state)
                 if after != before:
                     self.database.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (after,))
             except BaseException:
                 self.database.execute("ROLLBACK")
                 raise
             self.commit()
+
+    def unpickle(self, pickled: bytes) -> State:
+        """A state for one call, which may spoil it."""
+        (last, state), self.unpickled = self.unpickled, (b"", State())
+        return state if pickled == last else pickle.loads(pickled)
 
     def begin(self) -> None:
         self.database.execute("BEGIN IMMEDIATE")

@@ -28,6 +28,9 @@ class ZooHarness(Harness):
     def open(self, address: str) -> Store:
         return KINDS[self.kind](address)
 
+    def size(self, address: str) -> int | None:
+        return sum(path.stat().st_size for path in Path(address).parent.iterdir())
+
     def destroy(self, address: str) -> None:
         for path in Path(address).parent.iterdir():
             path.unlink()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from threading import Event, Thread
 from time import sleep
 
 from kharvest.spi import Order, Page, Query, Reference, encode_cursor
+from kharvest_zoo.odd_calls import ODD_CALLS
+from kharvest_zoo.odd_contents import ODD_CONTENTS
 from kharvest_zoo.plain import PlainStore, Rank
 from kharvest_zoo.state import State
 
@@ -31,21 +34,21 @@ class TinyChunks(PlainStore):
 
 
 class ShortPages(PlainStore):
-    """Gives three references on a page at most, and an empty page first."""
+    """Gives a few references on a page, whatever it may, and an empty page first."""
 
     def page(self, query: Query, found: list[Reference], ranks: list[Rank]) -> Page[Reference]:
         if query.cursor is None and found:
             at_the_start = (-1, 0) if query.order is Order.OLDEST_FIRST else (2**63, 0)
             return Page((), encode_cursor(query, *at_the_start))
-        return super().page(replace(query, limit=min(query.limit, 3)), found, ranks)
+        return super().page(replace(query, limit=min(query.limit, max(3, query.limit // 20))), found, ranks)
 
 
 class Slow(PlainStore):
     """Takes its time for every call."""
 
-    def claim(self, *arguments: object) -> set[bytes]:
+    def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         sleep(0.002)
-        return super().claim(*arguments)  # type: ignore[arg-type]
+        return super().claim(keys, holder, now_ns, until_ns)
 
     def matching(self, state: State, query: Query) -> list[Reference]:
         sleep(0.002)
@@ -69,6 +72,17 @@ class EndsItsThreadsSoon(PlainStore):
             sleep(1)
 
 
-ODD: dict[str, type[PlainStore]] = {
-    store.__name__: store for store in (OtherTieOrder, TinyChunks, ShortPages, Slow, EndsItsThreadsSoon)
-}
+class Warns(PlainStore):
+    """Stands on a library that warns, as aiohttp does of large bodies."""
+
+    def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+        warnings.warn("this library will change", DeprecationWarning, stacklevel=2)
+        warnings.warn("this costs much at once", ResourceWarning, stacklevel=2)
+        return super().claim(keys, holder, now_ns, until_ns)
+
+
+ODD: dict[str, type[PlainStore]] = (
+    {store.__name__: store for store in (OtherTieOrder, TinyChunks, ShortPages, Slow, EndsItsThreadsSoon, Warns)}
+    | ODD_CALLS
+    | ODD_CONTENTS
+)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 from kharvest.spi import (
+    MAX_TIME_NS,
     Capability,
     Conflict,
     Content,
     FileSummary,
     InvalidCursor,
+    InvalidValue,
     Order,
     Page,
     Query,
@@ -36,6 +40,8 @@ class PlainStore:
         self.address = address
         self.lock = threading.RLock()
         self.state = State()
+        self.last_times: dict[Timeline, int] = {}
+        self.looked_at = (0, 0, 0)
 
     def close(self) -> None:
         pass
@@ -102,6 +108,42 @@ class PlainStore:
             for reference in references:
                 self.add(state, files, reference)
 
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        with self.session() as state:
+            self.check(state, files, references)
+            appended = self.timed(state, references)
+            for reference in appended:
+                self.add(state, files, reference)
+            return appended
+
+    def timed(self, state: State, references: Sequence[Reference]) -> list[Reference]:
+        """References with times at which each is the newest of its timeline."""
+        last: dict[Timeline, int] = {}
+        timed = []
+        for reference in references:
+            timeline = reference.timeline
+            before = last[timeline] if timeline in last else self.last_time(state, reference)
+            at_ns = self.later(before, reference.observed_at_ns)
+            if at_ns > MAX_TIME_NS:
+                raise InvalidValue("observed-at", "there is no later time", "forget the newest")
+            timed.append(replace(reference, observed_at_ns=at_ns))
+            last[timeline] = at_ns
+        return timed
+
+    def last_time(self, state: State, reference: Reference) -> int:
+        """The time of the newest of a reference's timeline; -1 if it has none."""
+        if self.looked_at != (id(state), state.arrivals, len(state.references)):  # once for a batch, not for each of it
+            self.looked_at = (id(state), state.arrivals, len(state.references))
+            self.last_times = {}
+            for one in state.references:
+                timeline = one.timeline
+                self.last_times[timeline] = max(one.observed_at_ns, self.last_times.get(timeline, -1))
+        return self.last_times.get(reference.timeline, -1)
+
+    def later(self, before: int, given: int) -> int:
+        """The given time if it is later than the one before, else the next one."""
+        return max(given, before + 1)
+
     def check(self, state: State, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """Refuse a batch that does not fit."""
         self.check_contents(state, files)
@@ -149,11 +191,15 @@ class PlainStore:
 
     def matching(self, state: State, query: Query) -> list[Reference]:
         """All references that match, oldest first."""
-        ranked = sorted(state.references, key=lambda reference: self.rank(state, reference))
-        found = [reference for reference in ranked if self.is_before(reference, query.until_ns)]
+        found = [reference for reference in state.references if self.is_before(reference, query.until_ns)]
         if query.latest:
-            found = self.latest(found)
-        return [reference for reference in found if self.fits(reference, query)]
+            found = self.latest(self.ranked(state, found))
+            return [reference for reference in found if self.fits(reference, query)]
+        return self.ranked(state, [reference for reference in found if self.fits(reference, query)])
+
+    def ranked(self, state: State, references: list[Reference]) -> list[Reference]:
+        """References in their order."""
+        return sorted(references, key=lambda reference: self.rank(state, reference))
 
     def latest(self, ranked: list[Reference]) -> list[Reference]:
         """The newest of each timeline."""
@@ -262,7 +308,10 @@ class PlainStore:
         named = {reference.signature for reference in state.references}
         state.files = {signature: content for signature, content in state.files.items() if signature in named}
 
-    # claims
+    # claims, and their clock
+
+    def now_ns(self) -> int:
+        return time.time_ns()
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         with self.session() as state:

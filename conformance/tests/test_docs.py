@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from kharvest_conformance.clauses import clause_of
+from kharvest_conformance.engines import ENGINE_TESTS
 from kharvest_conformance.suite import SUITE_TESTS
+from kharvest_zoo import engine_page
 from kharvest_zoo.contract_page import PAGE, PLACES, render
+from kharvest_zoo.sentences import ELSEWHERE, elsewhere, unheld
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "kharvest-lmdb"
@@ -23,9 +26,21 @@ def test_the_page_of_the_contract_is_up_to_date() -> None:
     assert PAGE.read_text() == render() + "\n", "run python -m kharvest_zoo.contract_page"
 
 
+def test_the_page_of_engines_is_up_to_date_and_names_every_test() -> None:
+    page = engine_page.PAGE.read_text()
+    assert page == engine_page.render() + "\n", "run python -m kharvest_zoo.engine_page"
+    assert set(re.findall(r"`(test_\w+)`", page)) == ENGINE_TESTS.keys()
+
+
 def test_the_page_of_the_contract_names_every_test_and_no_other() -> None:
     assert set(re.findall(r"`(test_\w+)`", PAGE.read_text())) == SUITE_TESTS.keys()
     assert {clause.place for test in SUITE_TESTS.values() if (clause := clause_of(test))} <= set(PLACES)
+
+
+def test_each_sentence_of_the_contract_is_held_by_a_test_or_says_what_holds_it() -> None:
+    sentences = [sentence for place in PLACES for sentence in unheld(place)]
+    assert [sentence for sentence in sentences if elsewhere(sentence) is None] == []
+    assert [start for start in ELSEWHERE if not any(one.startswith(start) for one in sentences)] == []
 
 
 def test_the_code_in_the_guide_is_the_example_s() -> None:
@@ -42,7 +57,8 @@ def installed_example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     target = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*pip, "--target", str(target), str(EXAMPLE)], check=True)
-    return {**os.environ, "PYTHONPATH": str(target)}
+    path = os.pathsep.join(filter(None, (str(target), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
 
 
 @pytest.mark.slow
@@ -51,25 +67,31 @@ def test_the_commands_of_the_guide_do_what_it_says(installed_example: dict[str, 
     blocks = re.findall(r"```console\n(.*?)```", guide, re.DOTALL)
     commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
     assert "pip install -e examples/kharvest-lmdb" in commands
-    ran = 0
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "kharvest"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from kharvest.cli.main import main; main()" "$@"\n')
+    program.chmod(0o755)
+    environment = {**installed_example, "PATH": f"{programs}:{os.environ['PATH']}"}
+    outputs = []
     for command in commands:
-        program, *arguments = command.replace("/tmp/kharvest-scratch", str(tmp_path / "scratch")).split()
-        if program != "kharvest":
+        line = command.replace("/tmp/kharvest-scratch", str(tmp_path / "scratch"))
+        if not line.startswith("kharvest "):
             continue
-        if arguments[0] == "conformance":
-            arguments += ["--examples", "2"]  # depth is not what is tested here
+        if line.startswith("kharvest conformance lmdb"):
+            line = line.replace(" conformance", " conformance --examples 2")  # depth is not what is tested here
         done = subprocess.run(
-            [sys.executable, "-c", "from kharvest.cli.main import main; main()", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=tmp_path,
-            env=installed_example,
+            ["bash", "-c", line], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "lmdb" in done.stdout
-        ran += 1
-    assert ran == 2
+        assert done.returncode == 0, line + done.stdout + done.stderr
+        outputs.append(done.stdout)
+    made, stores, conformance, *files = outputs
+    assert "kharvest-mydb" in made
+    assert "lmdb" in stores
+    assert "CONFORMS" in conformance
+    assert files == ["", ""]
+    assert "conforms: " in (tmp_path / "badge.json").read_text()
+    assert "lmdb" in (tmp_path / "stores.html").read_text()
 
 
 @pytest.mark.slow

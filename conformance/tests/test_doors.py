@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pluggy
 import pytest
 
 import kharvest_conformance
 from kharvest_conformance.samples import Sample, removed
+from kharvest_conformance.session import FAST_EXAMPLES
 from kharvest_conformance.suite import SUITE_TESTS
 from kharvest_zoo.filed import FiledStore
 
@@ -24,7 +26,7 @@ from kharvest.spi import SPI_VERSION, Backend, StoreUnavailable, hookimpl
 from kharvest_zoo.kinds import KINDS
 
 def open_store(url):
-    kind, _, path = url.removeprefix("zoo:").partition("@")
+    kind, _, path = url.removeprefix("zoo:").partition(",")
     if kind == "away":
         raise StoreUnavailable("gone fishing")
     return KINDS[kind](path)
@@ -39,14 +41,14 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def zoo_backend(tmp_path: Path) -> dict[str, str]:
-    """An environment in which a distribution is installed that serves `zoo:KIND@FILE`."""
+    """An environment in which a distribution is installed that serves `zoo:KIND,FILE`."""
     site = tmp_path / "site"
     info = site / "zoo_backend-7.dist-info"
     info.mkdir(parents=True)
     (site / "zoo_backend.py").write_text(_PLUGIN)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zoo-backend\nVersion: 7\n")
     (info / "entry_points.txt").write_text("[kharvest.stores]\nzoo = zoo_backend\n")
-    return {**os.environ, "PYTHONPATH": str(site)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))}
 
 
 @pytest.fixture
@@ -71,13 +73,13 @@ def kharvest(tmp_path: Path, zoo_backend: dict[str, str]) -> Run:
 
 @pytest.mark.slow
 def test_the_command_runs_every_test_and_exits_0_when_the_store_conforms(kharvest: Run) -> None:
-    done = kharvest("zoo:PlainStore@", "--json", "--seed", "42", "--examples", "2")
+    done = kharvest("zoo:PlainStore,", "--json", "--seed", "42", "--examples", "2")
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     assert (report["verdict"], report["seed"], report["examples"], report["spi"]) == ("conforms", 42, 2, [1, 0])
     (store,) = report["stores"]
-    assert (store["store"], store["version"]) == ("zoo:PlainStore@", "zoo-backend 7")
-    assert store["ran"] == store["passed"]
+    assert (store["store"], store["version"]) == ("zoo:PlainStore,", "zoo-backend 7")
+    assert store["ran"] == len(store["passed"])
     assert {one["detail"] for one in store["skipped"]} == {
         "the store does not declare SHARED",
         "the store does not declare DURABLE",
@@ -87,24 +89,40 @@ def test_the_command_runs_every_test_and_exits_0_when_the_store_conforms(kharves
 
 @pytest.mark.slow
 def test_the_command_names_the_broken_clause_and_exits_1(kharvest: Run) -> None:
-    done = kharvest("zoo:ExcludesSince@", "--examples", "1")
+    done = kharvest("zoo:ExcludesSince,", "--examples", "1")
     assert done.returncode == 1
     assert "FAILED test_since_is_inclusive_and_until_exclusive: values.Query" in done.stdout
     assert "store.references(Query(" in done.stderr
 
 
 @pytest.mark.slow
+def test_a_fast_run_of_the_command_exits_3_when_nothing_failed(kharvest: Run) -> None:
+    done = kharvest("zoo:PlainStore,", "--fast", "--json")
+    assert done.returncode == 3, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert (report["verdict"], report["fast"], report["examples"]) == ("incomplete", True, FAST_EXAMPLES)
+    assert report["stores"][0]["deselected"]
+
+
+@pytest.mark.slow
+def test_the_command_holds_no_warning_of_a_library_against_a_store(kharvest: Run) -> None:
+    done = kharvest("zoo:Warns,", "--fast", "--json")
+    assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["stores"][0]["failed"] == []
+
+
+@pytest.mark.slow
 def test_the_command_takes_deviations(kharvest: Run, tmp_path: Path) -> None:
     file = tmp_path / "deviations.toml"
-    file.write_text('[deviations]\ntest_keys_are_exact = "known"\n')
-    done = kharvest("zoo:PadsKeys@", "--deviations", str(file), "--examples", "1")
+    file.write_text('[deviations]\ntest_keys_are_exact = "known"\ntest_the_keys_that_are_released_are_exact = "too"\n')
+    done = kharvest("zoo:PadsKeys,", "--deviations", str(file), "--examples", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "deviates test_keys_are_exact: known" in done.stdout
 
 
 def test_a_store_that_is_not_empty_is_left_alone(kharvest: Run, tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    url = f"zoo:FiledStore@{path}"
+    url = f"zoo:FiledStore,{path}"
     fill = "import sys; from kharvest_zoo.filed import FiledStore; from kharvest_conformance.samples import Sample; "
     fill += "s = FiledStore(sys.argv[1]); s.put(Sample(5).content, Sample(5).chunks()); s.close()"
     subprocess.run([sys.executable, "-c", fill, str(path)], check=True)
@@ -116,7 +134,7 @@ def test_a_store_that_is_not_empty_is_left_alone(kharvest: Run, tmp_path: Path) 
 
 
 def test_a_store_may_be_emptied_and_is_left_empty(tmp_path: Path, zoo_backend: dict[str, str]) -> None:
-    url = f"zoo:FiledStore@{tmp_path / 'store.db'}"
+    url = f"zoo:FiledStore,{tmp_path / 'store.db'}"
     with contextlib.closing(FiledStore(str(tmp_path / "store.db"))) as store:
         store.put(Sample(5).content, Sample(5).chunks())
         store.record({}, [removed("/gone")])
@@ -141,12 +159,13 @@ def test_a_store_may_be_emptied_and_is_left_empty(tmp_path: Path, zoo_backend: d
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["zoo:away@"], 6, "gone fishing"),
+        (["zoo:away,"], 6, "gone fishing"),
         (["nosuch:store"], 2, "nosuch"),
         (["no-scheme"], 2, "scheme"),
         (["env:NOT_SET"], 1, "NOT_SET"),
         (["memory:", "--seed", "soon"], 2, "seed"),
         (["memory:", "--examples", "0"], 2, "examples"),
+        (["memory:", "--patience", "0"], 2, "patience"),
         (["memory:", "--deviations", "none.toml"], 2, "none.toml"),
         ([], 2, "URL"),
     ],
@@ -173,7 +192,7 @@ def test_pytest_opens_the_same_tests_on_a_url(tmp_path: Path, zoo_backend: dict[
         text=True,
         check=False,
         cwd=tmp_path,
-        env={**zoo_backend, "STORE": "zoo:PlainStore@"},
+        env={**zoo_backend, "STORE": "zoo:PlainStore,"},
     )
     assert done.returncode == 0, done.stdout
     (store,) = json.loads(report.read_text())["stores"]
@@ -182,9 +201,44 @@ def test_pytest_opens_the_same_tests_on_a_url(tmp_path: Path, zoo_backend: dict[
     assert "1 examples, seed " in done.stdout
 
 
+_TYPES = "test_what_calls_on_contents_return_is_of_its_type"
+
+
+@pytest.mark.parametrize("kind", ["TellsWhetherItWasNew", "TellsHowManyWent", "ReadsAList", "ReadsMemoryViews"])
+def test_pytest_on_a_url_sees_answers_of_other_types(kind: str, tmp_path: Path, zoo_backend: dict[str, str]) -> None:
+    report = tmp_path / "report.json"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "-k", _TYPES),
+            *("--pyargs", "kharvest_conformance", "--kharvest-store", f"zoo:{kind},", f"--kharvest-json={report}"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=zoo_backend,
+    )
+    (store,) = json.loads(report.read_text())["stores"]
+    assert [one["test"] for one in store["failed"]] == [_TYPES]
+
+
+def test_a_store_whose_contents_cannot_be_listed_is_not_tested_at_all(kharvest: Run) -> None:
+    done = kharvest("zoo:ListsAList,", "--examples", "1")  # nobody could see whether it is empty
+    assert done.returncode != 0
+    assert "contents failed" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["TellsWhetherItWasNew", "DigestsAsTheDriverGivesThem"])
+def test_the_command_sees_answers_of_other_types(kind: str, kharvest: Run) -> None:
+    done = kharvest(f"zoo:{kind},", "--examples", "1")
+    assert done.returncode == 1
+    assert f"FAILED {_TYPES}" in done.stdout
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_examples(kharvest: Run) -> None:
-    runs = [kharvest("zoo:WantsAnyPair@", "--seed", "7", "--examples", "3", "--json") for _run in range(2)]
+    runs = [kharvest("zoo:WantsAnyPair,", "--seed", "7", "--examples", "3", "--json") for _run in range(2)]
     first, second = (json.loads(run.stdout)["stores"][0]["failed"] for run in runs)
     assert [(one["test"], one["snippet"]) for one in first] == [(one["test"], one["snippet"]) for one in second]
 
@@ -192,6 +246,7 @@ def test_the_same_seed_gives_the_same_examples(kharvest: Run) -> None:
 def test_a_missing_suite_is_named_with_the_line_that_installs_it(tmp_path: Path) -> None:
     # -S leaves out what is installed in the environment: the suite is really not there.
     core = Path(__file__).parents[2]
+    (tmp_path / "pluggy").symlink_to(Path(pluggy.__file__).parent)  # the core depends on it
     program = "import argparse; from kharvest.cli import conformance as command; parser = argparse.ArgumentParser(); "
     program += "command.configure(parser); raise SystemExit(command.run(parser.parse_args(['memory:'])))"
     done = subprocess.run(
@@ -200,7 +255,7 @@ def test_a_missing_suite_is_named_with_the_line_that_installs_it(tmp_path: Path)
         text=True,
         check=False,
         cwd=tmp_path,
-        env={"PYTHONPATH": str(core)},
+        env={"PYTHONPATH": f"{core}{os.pathsep}{tmp_path}"},
     )
     assert done.returncode == 2
     assert "pip install kharvest-conformance" in done.stderr

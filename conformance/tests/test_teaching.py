@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import ast
 import inspect
-import io
 import os
 import re
 import subprocess
@@ -15,10 +14,13 @@ import pytest
 
 import kharvest.spi
 from kharvest.spi import mask_url, store, values
+from kharvest_conformance import suite
 from kharvest_conformance.clauses import clause_of
 from kharvest_conformance.registered import registered
 from kharvest_conformance.suite import SUITE_TESTS
-from kharvest_zoo.running import run_zoo
+from kharvest_zoo.fault import CAUGHT_BY
+from kharvest_zoo.kinds import KINDS
+from kharvest_zoo.running import Reports, run_zoo
 
 SEQUENCES = "test_any_sequence_of_calls_agrees_with_the_model"
 
@@ -44,15 +46,74 @@ def test_the_words_of_each_clause_stand_in_the_contract(test: str) -> None:
     assert _words(clause.words) in _words(inspect.getsource(_place(clause.place)))  # type: ignore[arg-type]
 
 
-def test_a_failure_shows_the_clause_and_a_program_that_runs(tmp_path: Path) -> None:
-    (failure,) = run_zoo(tmp_path, {"FoldsCase": ["test_path_restricts_to_exactly_that_path"]})["FoldsCase"]["failed"]
-    assert failure["clause"] == "values.Query: path: the exact path."
-    program = failure["snippet"]
-    assert re.search(r"^store\.references\(Query\(path='/etc/A'\)\)  # → .*'/etc/a'", program, re.MULTILINE)
-    (tmp_path / "here").mkdir()
-    program = re.sub(r"\.open\('.*'\)", f".open({str(tmp_path / 'here' / 'store.db')!r})", program)
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(program, "snippet", "exec"), {})
+@pytest.mark.parametrize("module", sorted(Path(suite.__file__).parent.glob("*.py")), ids=lambda one: one.stem)
+def test_the_words_of_each_promise_within_a_test_stand_in_the_contract(module: Path) -> None:
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "promise":
+            place, words = node.args
+            if isinstance(place, ast.Constant) and isinstance(words, ast.Constant):
+                assert _words(words.value) in _words(inspect.getsource(_place(place.value))), ast.unparse(node)  # type: ignore[arg-type]
+
+
+SHOWN = {
+    "FoldsCase": "test_path_restricts_to_exactly_that_path",
+    "ClosesOnlyOnce": "",
+    "RecordsHalfABatch": "",
+    "KeepsHalfAPut": "",
+    "EndsWithAnEmptyChunk": "",
+    "ListsTheDigestItStartsAfter": "",
+    "LosesTheTail": "",
+    "ExcludesSince": "",
+    "HasNoUniqueIndex": "",
+    "OverwritesOnConflict": "",
+    "ForgetsLeasesWhenItCloses": "",
+    "PadsKeys": "",
+    "KnowsForgottenFiles": SEQUENCES,
+    "LosesRemovals": SEQUENCES,
+    "IncludesUntil": SEQUENCES,
+    "WantsAnyPair": SEQUENCES,
+}
+"""Stores of the zoo, whose programs are run again; where no test is named, it is the one that catches the store."""
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    tests = {kind: [test or CAUGHT_BY[KINDS[kind]]] for kind, test in SHOWN.items()}
+    return run_zoo(tmp_path_factory.mktemp("zoo"), tests)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SHOWN)
+def test_the_program_of_a_failure_fails_again(kind: str, shown: Reports) -> None:
+    for failure in shown[kind]["failed"]:
+        program = failure["snippet"]
+        assert "…" not in program
+        printed: list[object] = []
+        names: dict[str, object] = {"print": printed.append}
+        last = program.splitlines()[-1]
+        said = re.search(r"# it was (.*)", last)
+        raised = re.search(r"# raised (\w+)", last)
+        try:
+            exec(compile(program, "snippet", "exec"), names)
+        except AssertionError:
+            assert "\nassert " in program
+        except Exception as error:  # noqa: BLE001  # whatever the store raised
+            assert raised is not None
+            assert type(error).__name__ == raised.group(1)  # noqa: PT017
+        else:
+            assert said is not None, f"the program shows nothing:\n{program}"
+            assert printed[-1] == eval(said.group(1), names)
+
+
+@pytest.mark.slow
+def test_a_program_says_what_ran_at_once_and_what_was_called_between_chunks(tmp_path: Path) -> None:
+    kinds = ("ChecksBeforeItLocks", "VisibleWhilePut")
+    reports = run_zoo(tmp_path, {kind: [CAUGHT_BY[KINDS[kind]]] for kind in kinds})
+    at_once, between = (reports[kind]["failed"][0]["snippet"] for kind in kinds)
+    assert "# At once, each in a thread of its own:\nat_once(\n" in at_once
+    assert "# while it draws its chunks: " in between
+    for program in (at_once, between):
+        exec(compile(program, "snippet", "exec"), {"print": lambda *_values: None})
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The suite is tested: it catches every broken store by the test that is named for it, and passes the correct ones."""
+"""The suite is tested: it catches every broken store by the test that is named for it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,38 @@ import pytest
 
 from kharvest_conformance.suite import SUITE_TESTS
 from kharvest_zoo.fault import CAUGHT_BY
-from kharvest_zoo.kinds import CORRECT
-from kharvest_zoo.odd import ODD
-from kharvest_zoo.running import FAULTS_CAUGHT, Reports, run_zoo
+from kharvest_zoo.faults import FAULTS
+from kharvest_zoo.running import BLOCKED_SECONDS, PATIENCE_SECONDS, Reports, run_zoo_at_once
 
-BROKEN = {store.__name__: test for store, test in CAUGHT_BY.items()}
+pytestmark = pytest.mark.timeout(PATIENCE_SECONDS + 60)
+
+BROKEN = {store.__name__: CAUGHT_BY[store] for store in FAULTS}
+PARTS = 4
+"""Into how many runs the stores are divided. More than there are processors: some stores block, and are waited for."""
 
 
-@pytest.fixture(scope="session")
-def reports(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Reports:
-    found = run_zoo(tmp_path_factory.mktemp("zoo"), {kind: [test] for kind, test in BROKEN.items()})
-    caught = sum(any(_name(one) == BROKEN[kind] for one in found[kind]["failed"]) for kind in BROKEN)
-    pytestconfig.stash[FAULTS_CAUGHT] = (caught, len(BROKEN))
+RUNS = 3
+MEETING = frozenset(
+    {"content_lists", "content_races", "deadlocks", "deaths", "meetings", "moments", "races", "stale", "torn"}
+)
+"""The modules with faults that show only when threads or processes meet in a moment: in one run of RUNS, that is, since
+this machine runs several others beside it. All other faults show in each run."""
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    patience = f"--kharvest-patience={BLOCKED_SECONDS}"
+    found: Reports = {}
+    for _run in range(RUNS):
+        missed = [store.__name__ for store in FAULTS if not found or _may_be_missed(store, found)]
+        if missed:
+            tests = {kind: [BROKEN[kind]] for kind in missed}
+            found |= run_zoo_at_once(tmp_path_factory.mktemp("zoo"), tests, min(PARTS, len(missed)), patience)
     return found
+
+
+def _may_be_missed(store: type, found: Reports) -> bool:
+    return store.__module__.rpartition(".")[2] in MEETING and not found[store.__name__]["failed"]
 
 
 def _name(failure: dict[str, str]) -> str:
@@ -34,15 +53,6 @@ def test_each_broken_store_is_caught_by_the_test_that_is_named_for_it(kind: str,
         assert "store" in failure["snippet"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", [*CORRECT, *ODD])
-def test_correct_stores_conform_however_odd_they_are(kind: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    report = run_zoo(tmp_path_factory.mktemp(kind), {kind: []}, "--kharvest-examples=10")[kind]
-    assert report["failed"] == []
-    assert report["problems"] == []
-    assert report["verdict"] == "conforms"
-
-
 def test_there_are_enough_broken_stores() -> None:
-    assert len(BROKEN) >= 30
+    assert len(BROKEN) >= 450
     assert set(BROKEN.values()) <= SUITE_TESTS.keys()

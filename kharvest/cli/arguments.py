@@ -5,27 +5,43 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import time
-from datetime import datetime
+from collections.abc import Callable
+from typing import TypeVar
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from kharvest.query.client import Filter
+from kharvest.cli.pairs import parse_pairs
+from kharvest.cli.parser import Once
+from kharvest.query import Filter, QueryClient, check_glob, check_name, check_path, time_ns
 from kharvest.spi import InvalidValue
+from kharvest.wire.address import DEFAULT_PORT, DEFAULT_SERVER
 
-DEFAULT_SERVER = "127.0.0.1:50051"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_MD5 = re.compile(r"[0-9A-Fa-f]{32}")
+
+Checked = TypeVar("Checked")
 
 
 def add_server(parser: argparse.ArgumentParser) -> None:
     """Which server is asked."""
     parser.add_argument(
         "--server",
-        metavar="HOST:PORT",
-        default=os.environ.get("KHARVEST_SERVER", DEFAULT_SERVER),
-        help=f"the server to ask (default: $KHARVEST_SERVER or {DEFAULT_SERVER})",
+        metavar="HOST[:PORT]",
+        help=f"the server to ask (default: $KHARVEST_SERVER or {DEFAULT_SERVER}; without a port, {DEFAULT_PORT})",
     )
+    parser.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="reach it through this HTTP proxy, http://HOST:PORT (default: $KHARVEST_PROXY, or directly)",
+    )
+
+
+def connect(arguments: argparse.Namespace) -> QueryClient:
+    """The connection to the server that is named by argument or environment, or to the default.
+
+    The environment is read here, not where the parser is made: so no help shows what is in it.
+    """
+    get = os.environ.get
+    server = (get("KHARVEST_SERVER") or DEFAULT_SERVER) if arguments.server is None else arguments.server
+    proxy = (get("KHARVEST_PROXY") or None) if arguments.proxy is None else arguments.proxy
+    return QueryClient(server, proxy=proxy)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -36,25 +52,41 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """What restricts the answer; all that are given must match."""
     filters = parser.add_argument_group("filters, all of which must match")
-    filters.add_argument("--pod", metavar="NS/NAME", type=pod, help="the pod")
-    filters.add_argument("--namespace", metavar="NS", help="the pod's namespace")
+    filters.add_argument("--pod", metavar="NS/NAME", type=pod, action=Once, help="the pod, by its exact names")
+    filters.add_argument(
+        "--namespace", metavar="NS", type=_argument(check_name), action=Once, help="the pod's namespace"
+    )
     filters.add_argument(
         "--path",
         metavar="GLOB",
-        help="the file's path; `?`, `*` and `[...]` match within a segment, `**` across segments",
-    )
-    filters.add_argument("--md5", metavar="HEX", type=md5, help="the MD5 of its content; 32 zeros for removals")
-    filters.add_argument(
-        "-l", "--metadata", metavar="K=V", type=pair, action="append", default=[], help="a metadata pair; repeatable"
+        type=_argument(check_glob),
+        action=Once,
+        help="the file's full path; `?`, `*` and `[...]` match within a segment, `**` across segments",
     )
     filters.add_argument(
-        "--since", metavar="T", type=moment, help="from this time on: RFC 3339, or back from now, such as 2h or 15m"
+        "--md5", metavar="HEX", type=md5, action=Once, help="the MD5 of its content; 32 zeros for removals"
     )
-    filters.add_argument("--until", metavar="T", type=moment, help="before this time")
+    filters.add_argument(
+        "-l",
+        "--metadata",
+        metavar="K=V[,K=V]",
+        type=selector,
+        action="append",
+        default=[],
+        help="metadata pairs; repeatable; a backslash makes the next character literal",
+    )
+    filters.add_argument(
+        "--since",
+        metavar="T",
+        type=_argument(time_ns),
+        action=Once,
+        help="from this time on: RFC 3339 with its zone, or back from now, such as 2h or 15m",
+    )
+    filters.add_argument("--until", metavar="T", type=_argument(time_ns), action=Once, help="before this time")
     filters.add_argument(
         "--latest", action="store_true", help="only the newest reference of each pod and path (before --until)"
     )
-    parser.add_argument("--limit", metavar="N", type=limit, help="at most so many rows (default: all)")
+    parser.add_argument("--limit", metavar="N", type=limit, help="at most N rows (default: all)")
 
 
 def filters_of(arguments: argparse.Namespace) -> Filter:
@@ -71,7 +103,7 @@ def filters_of(arguments: argparse.Namespace) -> Filter:
         if arguments.namespace not in {None, arguments.pod[0]}:
             raise InvalidValue("--namespace", "it is not the namespace of --pod", "give one of them")
     if arguments.metadata:
-        filters["metadata"] = dict(arguments.metadata)
+        filters["metadata"] = _together(arguments.metadata)
     if arguments.since is not None:
         filters["since"] = arguments.since
     if arguments.until is not None:
@@ -84,28 +116,30 @@ def filters_of(arguments: argparse.Namespace) -> Filter:
 def pod(text: str) -> tuple[str, str]:
     """NS/NAME."""
     namespace, slash, name = text.partition("/")
-    if not slash or not name:
+    if not slash or not name or "/" in name:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAMESPACE/NAME")
-    return namespace, name
+    exact = _argument(check_name)
+    return exact(namespace), exact(name)
+
+
+def full_path(text: str) -> str:
+    """A file's full path."""
+    return _argument(check_path)(text)
 
 
 def md5(text: str) -> bytes:
     """32 hexadecimal digits."""
-    try:
-        digest = bytes.fromhex(text)
-    except ValueError:
-        digest = b""
-    if len(digest) != 16:  # noqa: PLR2004
+    if not _MD5.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not an MD5: 32 hexadecimal digits")
-    return digest
+    return bytes.fromhex(text)
 
 
-def pair(text: str) -> tuple[str, str]:
-    """KEY=VALUE."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
-    return key, value
+def selector(text: str) -> dict[str, str]:
+    """KEY=VALUE,KEY=VALUE."""
+    try:
+        return parse_pairs(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def limit(text: str) -> int:
@@ -115,20 +149,21 @@ def limit(text: str) -> int:
     return int(text)
 
 
-def moment(text: str) -> int:
-    """Nanoseconds since the epoch: of an RFC 3339 time, or so long ago."""
-    duration = _DURATION.fullmatch(text)
-    if duration:
-        return time.time_ns() - int(float(duration[1]) * _UNITS[duration[2]] * 10**9)
-    stamp = Timestamp()
-    try:
-        stamp.FromJsonString(text)  # RFC 3339 to the nanosecond
-        return stamp.ToNanoseconds()
-    except ValueError:
-        pass
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        problem = f"{text!r} is neither an RFC 3339 time (2026-01-31T10:00:00Z) nor a duration (2h, 15m)"
-        raise argparse.ArgumentTypeError(problem) from None
-    return int(given.astimezone().timestamp() * 10**6) * 1000  # no zone given: the machine's own
+def _argument(check: Callable[[str, str], Checked]) -> Callable[[str], Checked]:
+    """What the queries' own check makes of an argument; what it refuses, the parser says, with the option."""
+
+    def convert(text: str) -> Checked:
+        try:
+            return check("", text)
+        except InvalidValue as error:
+            raise argparse.ArgumentTypeError(f"{error.problem}; {error.remedy}") from None
+
+    return convert
+
+
+def _together(selectors: list[dict[str, str]]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for key, value in (pair for one in selectors for pair in one.items()):
+        if pairs.setdefault(key, value) != value:
+            raise InvalidValue("-l", f"{key!r} is given twice, and can have one value", "give one of them")
+    return pairs

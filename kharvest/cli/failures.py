@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 
 from kharvest.cli.exits import Exit
-from kharvest.query.errors import QueryFailed
-from kharvest.registry.errors import UnknownScheme
+from kharvest.query import QueryFailed
+from kharvest.registry import UnknownScheme
 from kharvest.spi import InvalidStoreURL, InvalidValue, KharvestError, StoreUnavailable
 
 _BY_STATUS = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from kharvest.cli.arguments import add_filters, add_output, add_server, filters_of
+from kharvest.cli.arguments import add_filters, add_output, add_server, connect, filters_of
 from kharvest.cli.exits import Exit
-from kharvest.cli.output import Json, rfc3339, write_json, write_table
-from kharvest.query import FoundFile, QueryClient
+from kharvest.cli.output import Json, write_json, write_table
+from kharvest.cli.streams import say
+from kharvest.query import FoundFile, format_time
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +20,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the file versions that matching references name, by path and MD5, with the number of pods on each."""
-    with QueryClient(arguments.server) as client:
+    with connect(arguments) as client:
         found = client.files(limit=arguments.limit, **filters_of(arguments))
         if arguments.output == "json":
-            write_json(map(_json, found))
+            rows = write_json(map(_json, found))
         elif arguments.output == "wide":
-            write_table(("PATH", "MD5", "SIZE", "PODS", "FIRST SEEN", "LAST SEEN", "SHA256"), map(_wide, found))
+            rows = write_table(("PATH", "MD5", "SIZE", "PODS", "FIRST SEEN", "LAST SEEN", "SHA256"), map(_wide, found))
         else:
-            write_table(("PATH", "MD5", "SIZE", "PODS", "LAST SEEN"), map(_narrow, found))
+            rows = write_table(("PATH", "MD5", "SIZE", "PODS", "LAST SEEN"), map(_narrow, found))
+    if not rows:
+        say("files", "nothing matches; leave out a filter, or see that the server is the right one")
     return Exit.OK
 
 
@@ -37,16 +40,15 @@ def _json(found: FoundFile) -> dict[str, Json]:
         "sha256": found.sha256.hex(),
         "size": found.size,
         "pods": found.pods,
-        "first_seen": rfc3339(found.first_seen_ns),
-        "last_seen": rfc3339(found.last_seen_ns),
+        "first_seen": format_time(found.first_seen_ns),
+        "last_seen": format_time(found.last_seen_ns),
     }
 
 
 def _narrow(found: FoundFile) -> tuple[str, ...]:
-    seen = found.last_seen.strftime("%Y-%m-%d %H:%M:%S")
-    return found.path, found.md5.hex(), str(found.size), str(found.pods), seen
+    return found.path, found.md5.hex(), str(found.size), str(found.pods), format_time(found.last_seen_ns)
 
 
 def _wide(found: FoundFile) -> tuple[str, ...]:
-    first, last = rfc3339(found.first_seen_ns), rfc3339(found.last_seen_ns)
-    return found.path, found.md5.hex(), str(found.size), str(found.pods), first, last, found.sha256.hex()
+    *narrow, last_seen = _narrow(found)
+    return *narrow, format_time(found.first_seen_ns), last_seen, found.sha256.hex()

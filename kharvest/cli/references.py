@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from kharvest.cli.arguments import add_filters, add_output, add_server, filters_of
+from kharvest.cli.arguments import add_filters, add_output, add_server, connect, filters_of
 from kharvest.cli.exits import Exit
-from kharvest.cli.output import Json, pairs, rfc3339, write_json, write_table
-from kharvest.query import FoundReference, QueryClient
+from kharvest.cli.output import Json, write_json, write_table
+from kharvest.cli.pairs import format_pairs
+from kharvest.cli.streams import say
+from kharvest.query import FoundReference, format_time
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +22,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the references that match, in the order of their times."""
-    with QueryClient(arguments.server) as client:
+    with connect(arguments) as client:
         found = client.references(newest_first=arguments.newest_first, limit=arguments.limit, **filters_of(arguments))
         if arguments.output == "json":
-            write_json(map(_json, found))
+            rows = write_json(map(_json, found))
         elif arguments.output == "wide":
-            write_table(("OBSERVED", "POD", "PATH", "SIZE", "MD5", "SHA256", "METADATA"), map(_wide, found))
+            rows = write_table(("OBSERVED", "POD", "PATH", "SIZE", "MD5", "SHA256", "METADATA"), map(_wide, found))
         else:
-            write_table(("OBSERVED", "POD", "PATH", "SIZE", "MD5"), map(_narrow, found))
+            rows = write_table(("OBSERVED", "POD", "PATH", "SIZE", "MD5"), map(_narrow, found))
+    if not rows:
+        say("references", "nothing matches; leave out a filter, or see that the server is the right one")
     return Exit.OK
 
 
@@ -39,18 +43,16 @@ def _json(found: FoundReference) -> dict[str, Json]:
         "size": found.size,
         "namespace": found.namespace,
         "pod": found.pod,
-        "observed_at": rfc3339(found.observed_at_ns),
+        "observed_at": format_time(found.observed_at_ns),
         "metadata": found.metadata,
     }
 
 
 def _narrow(found: FoundReference) -> tuple[str, ...]:
-    observed = found.observed_at.strftime("%Y-%m-%d %H:%M:%S")
     size, md5 = ("-", "removed") if found.is_removal else (str(found.size), found.md5.hex())
-    return observed, f"{found.namespace}/{found.pod}", found.path, size, md5
+    return format_time(found.observed_at_ns), f"{found.namespace}/{found.pod}", found.path, size, md5
 
 
 def _wide(found: FoundReference) -> tuple[str, ...]:
-    _observed, *middle = _narrow(found)
     sha256 = found.sha256.hex() if found.sha256 is not None else "-"
-    return rfc3339(found.observed_at_ns), *middle, sha256, pairs(found.metadata)
+    return *_narrow(found), sha256, format_pairs(found.metadata)

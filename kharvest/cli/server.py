@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kharvest.cli.exits import Exit
 from kharvest.cli.logs import configure_logs
+from kharvest.registry import Secrets
 from kharvest.server import Server, ServerConfig
 from kharvest.spi import InvalidValue
 
@@ -27,14 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contents",
         metavar="URL",
-        default=os.environ.get("KHARVEST_CONTENTS"),
         help="keep contents here, and only references in --store (default: $KHARVEST_CONTENTS)",
     )
     parser.add_argument(
         "--listen",
         metavar="HOST:PORT",
-        default=os.environ.get("KHARVEST_LISTEN", "127.0.0.1:50051"),
         help="where to answer; port 0 takes a free one (default: $KHARVEST_LISTEN or 127.0.0.1:50051)",
+    )
+    parser.add_argument(
+        "--listen-original",
+        metavar="HOST:PORT",
+        help="answer the original protocol here too, in messages of up to --max-original-bytes; those on --listen then "
+        "hold 4 MiB (default: $KHARVEST_LISTEN_ORIGINAL or nowhere)",
     )
     parser.add_argument("--metrics", metavar="HOST:PORT", help="serve Prometheus metrics here (default: nowhere)")
     parser.add_argument("--log-format", choices=("text", "json"), default="text", help="default: text")
@@ -53,13 +58,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Writes one line to stdout when it listens: `listening on HOST:PORT`."""
-    configure_logs(arguments.log_format, arguments.log_level)
     # Announcements are many small values and no cycles. At Python's own thresholds a third of the time went into
     # looking for cycles among them (benchmarks/harvest.py, batches of 500).
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
     settings = {setting.name: getattr(arguments, setting.name) for setting in fields(ServerConfig)}
     settings["store"] = _store_url(arguments)
+    # The environment is read here, not where the parser is made: so no help shows what is in it.
+    if arguments.contents is None:
+        settings["contents"] = os.environ.get("KHARVEST_CONTENTS")
+    if arguments.listen is None:
+        settings["listen"] = os.environ.get("KHARVEST_LISTEN", "127.0.0.1:50051")
+    if arguments.listen_original is None:
+        settings["listen_original"] = os.environ.get("KHARVEST_LISTEN_ORIGINAL")
+    configure_logs(arguments.log_format, arguments.log_level, Secrets(settings["store"], settings["contents"]))
     return asyncio.run(_serve(ServerConfig(**settings)))
 
 
@@ -87,6 +99,17 @@ async def _serve(config: ServerConfig) -> Exit:
 
     loop.add_signal_handler(signal.SIGTERM, stop, Exit.OK)
     loop.add_signal_handler(signal.SIGINT, stop, Exit.INTERRUPTED)
-    async with Server(config) as server:
+    server = Server(config)
+    serving = asyncio.create_task(_until(server, stopped))
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done() and not server.is_serving:
+        serving.cancel()  # it still waits for its store
+        await asyncio.wait([serving])
+        return stopped.result()
+    return await serving
+
+
+async def _until(server: Server, stopped: asyncio.Future[Exit]) -> Exit:
+    async with server:
         print(f"listening on {server.address}", flush=True)
         return await stopped

@@ -1,20 +1,25 @@
-"""The client beside the application: watches files and brings what they hold to a server.
+"""The client beside the application: it watches files and announces what they hold to a server.
 
-Imports grpc, protobuf and the standard library, and watchdog once it watches; no store, registry or server. What a
-sidecar imports is paid for in every pod.
+What is public is in `__all__`; every module of this package is private. `config` has the
+settings, `watch` what happens to files, `send` what the server knows, and the `Harvester` joins them.
+
+It imports grpc, protobuf and the standard library, and watchdog when it watches; no store, registry or server: every
+pod pays for what a sidecar imports.
 """
 
 from kharvest.client.client import Client
-from kharvest.client.config import ClientConfig
+from kharvest.client.config.client_config import SETTINGS, ClientConfig, Setting
+from kharvest.client.config.kinds import Shape
+from kharvest.client.config.loading import ConfigSource, Settings
+from kharvest.client.config.rules import Rule, directory_rule, glob_rule, path_rule
 from kharvest.client.errors import ClientError, ConfigurationError, ForkedError
 from kharvest.client.health import Health
 from kharvest.client.once import GivenUp, Summary, harvest_once
-from kharvest.client.rules import Rule, directory_rule, glob_rule, path_rule
-from kharvest.client.settings import Settings
-from kharvest.client.source import ConfigSource
 from kharvest.client.status import Problem, Status
+from kharvest.client.watch.search import find_files
 
 __all__ = [
+    "SETTINGS",
     "Client",
     "ClientConfig",
     "ClientError",
@@ -25,10 +30,13 @@ __all__ = [
     "Health",
     "Problem",
     "Rule",
+    "Setting",
     "Settings",
+    "Shape",
     "Status",
     "Summary",
     "directory_rule",
+    "find_files",
     "glob_rule",
     "harvest_once",
     "path_rule",

@@ -8,21 +8,21 @@ import time
 from types import TracebackType
 from typing import ClassVar, Self
 
-from kharvest.client.config import ClientConfig
+from kharvest.client.config.client_config import ClientConfig
+from kharvest.client.config.loading import ConfigSource
 from kharvest.client.errors import ForkedError
 from kharvest.client.harvester import Harvester
-from kharvest.client.source import ConfigSource
 from kharvest.client.status import Status
+from kharvest.client.threads import wait_until
 
 _STATUS_SECONDS = 5.0
-_STOP_SECONDS = 5.0
 
 
 class Client:
     """Watches files and brings what they hold to a server, on threads of its own; a context manager.
 
     After `start` nothing of what happens to files, server or network is raised into the program: it is logged
-    (`logging.getLogger("kharvest.client")`) and told by `status`. It touches nothing global: no signal handlers, no
+    (`logging.getLogger("kharvest.client")`) and in `status`. It touches nothing global: no signal handlers, no
     logging configuration. A fork copies neither threads nor connections: in a child, everything but `close` raises
     `ForkedError`.
     """
@@ -68,7 +68,8 @@ class Client:
         harvester = self._started()
         try:
             done = harvester.ask(harvester.look_around, timeout)
-            if not done.wait(max(0.0, deadline - time.monotonic())):
+            if not wait_until(done.wait, deadline - time.monotonic()):
+                harvester.withdraw(done)
                 return False
             return all(problem.reason == "NO_SUCH_FILE" for problem in self.status().problems)
         except TimeoutError:
@@ -102,11 +103,11 @@ class Client:
         try:
             harvester.ask(lambda: harvester.stop_watching(grace / 2), grace)
             done = harvester.ask(harvester.look_around, max(0.0, deadline - time.monotonic()))
-            return done.wait(max(0.0, deadline - time.monotonic()))
+            return wait_until(done.wait, deadline - time.monotonic())
         except TimeoutError:
             return False
         finally:
-            harvester.stop(_STOP_SECONDS)
+            harvester.stop()
             self._is_closed = True
 
     def __enter__(self) -> Self:

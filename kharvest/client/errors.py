@@ -1,7 +1,7 @@
 """What goes wrong in the client, as one tree.
 
 ClientError
-├── ConfigurationError (also a ValueError)   what the client was told to do cannot be understood
+├── ConfigurationError (also a ValueError)   a setting cannot be used
 ├── ForkedError (also a RuntimeError)        a client was used in a child of the process that started it
 └── Unreadable                               a path holds something that cannot be harvested
     └── Gone                                 a path holds nothing
@@ -18,7 +18,7 @@ class ClientError(Exception):
 
 
 class ConfigurationError(ClientError, ValueError):
-    """What the client was told to do cannot be understood; nothing was started or changed.
+    """A setting cannot be used; nothing was started or changed.
 
     Attributes:
         field: which setting is wrong.
@@ -49,8 +49,8 @@ class Unreadable(ClientError):
 
     Attributes:
         path: the path as it was configured.
-        reason: what a program may switch on: PERMISSION_DENIED, NOT_A_FILE, NOT_UTF8, CONTENT_TOO_LARGE,
-            IO_ERROR, NO_SUCH_FILE.
+        reason: what a program may switch on: PERMISSION_DENIED, NOT_A_FILE, NOT_UTF8, TOO_LARGE, CONTENT_TOO_LARGE,
+            SPARSE, LEADS_OUT, PATH_TOO_LONG, IO_ERROR, NO_SUCH_FILE.
         problem: what is wrong.
         remedy: what to do.
     """

@@ -1,4 +1,4 @@
-"""The harvesting thread: it owns everything that changes, and does one thing after the other."""
+"""The harvesting thread: it joins the rooms, owns everything that changes, and does one thing after the other."""
 
 from __future__ import annotations
 
@@ -8,26 +8,58 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TypeVar
+from enum import Enum
+from typing import Any, TypeVar
 
-from kharvest.client.announcing import Announcer
-from kharvest.client.config import ClientConfig
-from kharvest.client.connection import Connection
+from kharvest.client.config.client_config import ClientConfig
+from kharvest.client.config.loading import ConfigSource
 from kharvest.client.errors import ConfigurationError
-from kharvest.client.inbox import Inbox, Mail
-from kharvest.client.link import Link
-from kharvest.client.observing import Observer
-from kharvest.client.source import ConfigSource
-from kharvest.client.status import Problem, Status
-from kharvest.client.tracks import Track
-from kharvest.client.watchlist import Watchlist
-from kharvest.wire import v2_pb2
+from kharvest.client.events import Event, EventQueue
+from kharvest.client.send.connection import Failure, SendEvent
+from kharvest.client.send.findings import Finding, LimitsKnown, RecalledPage, UploadAsked, UploadOver
+from kharvest.client.send.sender import Sender
+from kharvest.client.status import Status, status_of
+from kharvest.client.threads import wait_until
+from kharvest.client.watch.changes import WatchEvent
+from kharvest.client.watch.files import ConfigurationTouched, Observed, Recalled, Report, Unwatched
+from kharvest.client.watch.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
 _FAULT_PAUSE_SECONDS = 1.0
+_STOP_SECONDS = 5.0
+_MAX_FAULTY_TURNS = 3
+"""In a row. A fault by itself is made up for by the next turn; when one follows another, nothing gets done."""
+_FIXED = ("server", "proxy", "namespace", "pod", "root")
+"""Settings that stay as they are while the client runs."""
 
 Answer = TypeVar("Answer")
+
+
+class HarvestDue(Event, Enum):
+    """What is done at its time."""
+
+    FOLLOW = 1
+    RELOAD = 2
+    ANNOUNCE_ALL = 3
+    RECOVER = 4
+
+
+class _Question(Event):
+    """Something that another thread asks."""
+
+    def __init__(self, question: Callable[[], Any]) -> None:
+        self.answer: Future[Any] = Future()
+        self.is_answered = threading.Event()
+        self._question = question
+
+    def ask(self) -> None:
+        """Called on the harvesting thread."""
+        try:
+            self.answer.set_result(self._question())
+        except Exception as error:  # noqa: BLE001  # it is the asker's
+            self.answer.set_exception(error)
+        self.is_answered.set()
 
 
 class Harvester:
@@ -39,51 +71,36 @@ class Harvester:
     def __init__(self, config: ClientConfig, source: ConfigSource | None = None, *, watching: bool) -> None:
         self._config = config
         self._source = source
-        self._inbox = Inbox()
-        self._connection = Connection(config.server)
-        self._link = Link(self._connection, self._inbox, self._connected)
-        self._observer = Observer(
-            self._inbox,
-            settle_seconds=config.settle_seconds,
-            settle_max_seconds=config.settle_max_seconds,
-            observed=self._observed,
-        )
-        self._watchlist = Watchlist(
-            self._inbox,
-            self._observer,
-            watching=watching,
-            rescan_seconds=config.rescan_seconds,
-            poll_seconds=config.poll_seconds,
-            search_seconds=config.settle_seconds,
-        )
-        self._announcer = Announcer(
-            self._connection,
-            self._inbox,
-            self._link,
-            pod=v2_pb2.Pod(namespace=config.namespace, name=config.pod),
-            metadata=config.metadata,
-            root=config.root,
-            reread=lambda track: self._observer.touch(track, written=True),
-            more_is_coming=lambda: self._observer.is_reading,
-            resolved=self._watchlist.settle,
-        )
-        self._next_again = 0.0
-        self._next_reload: float | None = None
+        self._watching = watching
+        self._events = EventQueue()
+        self._watcher = Watcher(self._events, config, watching=watching)
+        self._sender = Sender(self._events, config, spread_seconds=config.spread_seconds if watching else 0.0)
         self._misconfigured = ""
         self._faults = 0
-        self._waiters: list[tuple[list[Track], threading.Event]] = []
-        self._stopping = False
+        self._faulty_turns = 0  # the last ones, in a row
+        self._waiting: dict[threading.Event, list[str]] = {}  # the paths that are waited for
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="kharvest-harvester", daemon=True)
 
     @property
-    def link(self) -> Link:
-        """For reading `heard_at` and `failure`, which are set whole."""
-        return self._link
+    def failure(self) -> Failure | None:
+        """Why the last call to the server failed. May be read on any thread."""
+        return self._sender.state.failure
+
+    @property
+    def heard_at(self) -> float:
+        """When the server was last seen doing something for us (monotonic). May be read on any thread."""
+        return self._sender.state.heard_at
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether files are being read. May be read on any thread."""
+        return self._watcher.is_reading
 
     def start(self) -> None:
         """Begin."""
-        self._next_again = time.monotonic() + self._config.reannounce_seconds
-        self._inbox.post(self._follow)
+        self._events.timers.put(HarvestDue.ANNOUNCE_ALL, time.monotonic() + self._config.reannounce_seconds)
+        self._events.post(HarvestDue.FOLLOW)  # before any question
         self._thread.start()
 
     def ask(self, question: Callable[[], Answer], timeout: float | None = None) -> Answer:
@@ -92,121 +109,135 @@ class Harvester:
         Raises:
             TimeoutError: that thread did not get to it within the timeout.
         """
-        answer: Future[Answer] = Future()
-
-        def work() -> None:
-            try:
-                answer.set_result(question())
-            except Exception as error:  # noqa: BLE001  # it is the asker's
-                answer.set_exception(error)
-
-        self._inbox.post(work)
-        try:
-            return answer.result(timeout)
-        except TimeoutError:
-            raise TimeoutError("the harvesting thread does not answer; look for a file system that hangs") from None
+        asked = _Question(question)
+        self._events.post(asked)
+        if not wait_until(asked.is_answered.wait, timeout):
+            raise TimeoutError("the harvesting thread does not answer; look for a file system that hangs")
+        answer: Answer = asked.answer.result()
+        return answer
 
     def look_around(self) -> threading.Event:
-        """Look at every path now. The event is set when all that is then seen is acknowledged or refused."""
-        self._watchlist.look_at_all()
+        """Look at every path now. The event is set when all that is then seen is acknowledged or refused.
+
+        Who does not wait for it any more calls `withdraw`.
+        """
+        self._watcher.look_around()
         done = threading.Event()
-        self._waiters.append((list(self._watchlist.tracks.values()), done))
+        self._waiting[done] = list(dict.fromkeys((*self._watcher.files, *self._sender.paths)))
         return done
 
-    def stop_watching(self, seconds: float) -> None:
-        """Wait for no further changes, and within these seconds not for files to settle."""
-        self._watchlist.stop_watching()
-        self._observer.hurry(seconds)
+    def withdraw(self, done: threading.Event) -> None:
+        """Forget an event of `look_around`. May be called on any thread."""
+        self._events.post(_Question(lambda: self._waiting.pop(done, None)))
 
-    def stop(self, timeout: float | None = None) -> None:
-        """End everything that is under way, and the thread; wait for that at most `timeout` seconds."""
-        self._inbox.post(self._stop)
-        self._thread.join(timeout)
+    def stop_watching(self, seconds: float) -> None:
+        """Wait for no further changes, and at most these seconds for files to settle."""
+        self._watcher.stop_watching(seconds)
+
+    def stop(self) -> None:
+        """End everything that is under way, and the thread; one that a file system blocks is waited for 5 s."""
+
+        def stop() -> None:
+            self._is_stopping = True
+
+        self._events.post(_Question(stop))
+        wait_until(self._has_ended, _STOP_SECONDS)
 
     def status(self) -> Status:
         """How things are. On the harvesting thread only."""
-        tracks = self._watchlist.tracks.values()
-        failure = self._link.failure
-        return Status(
-            connected=self._link.limits is not None,
+        return status_of(
+            self._watcher,
+            self._sender,
+            watching=self._watching,
             server=self._config.server,
-            watched=len(tracks),
-            acknowledged=sum(track.version is not None and track.is_acknowledged for track in tracks),
-            pending=sum(not track.is_resolved for track in tracks),
-            announced=sum(track.announced for track in tracks),
-            refused=sum(_is_refused(track) for track in tracks),
-            uploaded=self._announcer.uploaded,
-            uploaded_bytes=self._announcer.uploaded_bytes,
-            polling=self._watchlist.is_polling,
             faults=self._faults,
-            problems=tuple(problem for track in tracks if (problem := _problem(track)) is not None),
-            failure=None if failure is None else f"{failure.message} ({failure.reason})",
-            misconfigured=self._misconfigured or None,
+            ready=self._faulty_turns < _MAX_FAULTY_TURNS,
+            misconfigured=self._misconfigured,
         )
+
+    def _has_ended(self, timeout: float) -> bool:
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
-        due = time.monotonic()
-        while not self._stopping:
-            mail = self._inbox.take(max(0.0, due - time.monotonic()))
+        while not self._is_stopping:
+            self._events.wait()
             try:
-                due = self._turn(mail)
+                while not self._is_stopping and (event := self._events.take()) is not None:
+                    self._handle(event)
+                self._exchange()
+                self._faulty_turns = 0
             except Exception:  # the outermost frame: the host program must not suffer, nor files be forgotten
                 self._faults += 1
+                self._faulty_turns += 1
                 logger.exception("unexpected error; going on. Report this as a bug of kharvest")
-                self._inbox.look_at_all()
+                self._events.timers.put(HarvestDue.RECOVER, time.monotonic())
                 time.sleep(_FAULT_PAUSE_SECONDS)
-        self._watchlist.stop_watching()
-        self._announcer.close()
-        self._observer.close()
-        self._connection.close()
+        self._watcher.stop_watching()
+        self._sender.close()
+        self._watcher.close()
 
-    def _turn(self, mail: Mail) -> float:
-        """Do what has come in and what is due. Returns when there is more to do."""
-        while mail.work:
-            mail.work.popleft()()
-        if mail.look_at_all:
-            self._watchlist.look_at_all()
-        self._watchlist.touched(mail.touched)
-        now = time.monotonic()
-        if self._next_reload is not None and now >= self._next_reload:
-            self._reload()
-        if now >= self._next_again:
-            self._next_again = now + self._config.reannounce_seconds
-            self._announcer.again(self._watchlist.tracks.values(), self._config.reannounce_seconds / 4)
-        dues = (
-            self._watchlist.turn(now),
-            self._observer.turn(now),
-            self._link.turn(now),
-            self._announcer.turn(now),
-            self._next_reload,
-            self._next_again,
-        )
-        self._tell_waiters()
-        return min(due for due in dues if due is not None)
+    def _handle(self, event: Event) -> None:
+        match event:
+            case WatchEvent():
+                self._watcher.handle(event)
+            case SendEvent():
+                self._sender.handle(event)
+            case _Question():
+                event.ask()
+            case HarvestDue.FOLLOW:
+                self._follow()
+            case HarvestDue.RELOAD:
+                self._reload()
+            case HarvestDue.RECOVER:
+                self._watcher.recover()
+            case HarvestDue.ANNOUNCE_ALL:
+                self._events.timers.put(event, time.monotonic() + self._config.reannounce_seconds)
+                self._sender.announce_all(self._config.reannounce_seconds / 4)
 
-    def _observed(self, track: Track) -> None:
-        self._announcer.want(track)
-        self._watchlist.settle(track)
+    def _exchange(self) -> None:
+        """Bring each room what the other one has for it, and make the calls that can be made."""
+        is_news = True
+        while is_news:
+            for report in self._watcher.take_reports():
+                self._take_report(report)
+            self._sender.turn(more_is_coming=self._watcher.is_reading)
+            findings = self._sender.take_findings()
+            is_news = bool(findings)
+            for finding in findings:
+                self._take_finding(finding)
+        self._tell_waiting()
 
-    def _connected(self, again: bool) -> None:
-        limits = self._link.limits
-        if limits is not None and limits.max_content_bytes:
-            self._observer.max_bytes = limits.max_content_bytes
-        if again:
-            self._announcer.again(self._watchlist.tracks.values(), self._config.spread_seconds)
+    def _take_report(self, report: Report) -> None:
+        match report:
+            case Observed():
+                self._sender.observe(report.path, report.reading, is_watched=report.is_watched)
+            case Unwatched():
+                self._sender.forget(report.path)
+            case Recalled():
+                self._sender.recall(report.path)
+                for paths in self._waiting.values():
+                    paths.append(report.path)
+            case ConfigurationTouched():  # the file has to rest before it is read
+                if self._events.timers.time_of(HarvestDue.RELOAD) is None:
+                    self._events.timers.put(HarvestDue.RELOAD, time.monotonic() + self._config.settle_seconds)
+
+    def _take_finding(self, finding: Finding) -> None:
+        match finding:
+            case UploadAsked():
+                self._watcher.begin_upload(finding.path)
+            case UploadOver():
+                self._watcher.end_upload(finding.path, has_changed=finding.has_changed, has_grown=finding.has_grown)
+            case LimitsKnown():
+                self._watcher.limit(finding.max_content_bytes)
+            case RecalledPage():
+                self._watcher.recall(finding.paths)
 
     def _follow(self) -> None:
-        files = () if self._source is None else self._source.files
-        self._watchlist.follow(self._config.all_rules(), dict.fromkeys(files, self._input_changed))
-
-    def _input_changed(self) -> None:
-        """A file that we are configured by may have changed; it shall rest before it is read."""
-        if self._next_reload is None:
-            self._next_reload = time.monotonic() + self._config.settle_seconds
+        self._watcher.follow(self._config, () if self._source is None else self._source.files)
 
     def _reload(self) -> None:
         """Take over what has changed in the configuration; keep the last good one while it cannot be used."""
-        self._next_reload = None
         if self._source is None:
             return
         try:
@@ -219,51 +250,36 @@ class Harvester:
         if self._misconfigured:
             logger.info("the configuration can be used again")
             self._misconfigured = ""
-        old = self._config
-        if (new.server, new.namespace, new.pod, new.root) != (old.server, old.namespace, old.pod, old.root):
-            logger.warning("a change of server, namespace, pod or root takes effect with the next start only")
-            new = replace(new, server=old.server, namespace=old.namespace, pod=old.pod, root=old.root)
-        if new != old:
-            self._apply(old, new)
+        fixed = {name: getattr(self._config, name) for name in _FIXED}
+        if any(getattr(new, name) != value for name, value in fixed.items()):
+            logger.warning("a change of %s or %s takes effect with the next start", ", ".join(_FIXED[:-1]), _FIXED[-1])
+            new = replace(new, **fixed)
+        if new != self._config:
+            self._apply(new)
 
-    def _apply(self, old: ClientConfig, new: ClientConfig) -> None:
+    def _apply(self, new: ClientConfig) -> None:
         logger.info("the configuration has changed")
-        self._config = new
-        self._observer.configure(settle_seconds=new.settle_seconds, settle_max_seconds=new.settle_max_seconds)
-        self._watchlist.configure(
-            rescan_seconds=new.rescan_seconds, poll_seconds=new.poll_seconds, search_seconds=new.settle_seconds
-        )
-        self._next_again = min(self._next_again, time.monotonic() + new.reannounce_seconds)
+        old, self._config = self._config, new
+        self._watcher.configure(new)
+        self._sender.configure(new.spread_seconds)
+        self._events.timers.put_earlier(HarvestDue.ANNOUNCE_ALL, time.monotonic() + new.reannounce_seconds)
         if new.all_rules() != old.all_rules():
             self._follow()
         if new.metadata != old.metadata:
-            self._announcer.change_metadata(new.metadata, self._watchlist.tracks.values())
+            self._sender.change_metadata(new.metadata)
 
-    def _tell_waiters(self) -> None:
-        for waiter in list(self._waiters):
-            remaining, done = waiter
-            while remaining and (remaining[-1].is_resolved or remaining[-1].dropped):
-                remaining.pop()  # looking at one in vain, and not at all, each turn
-            if not remaining:
-                self._waiters.remove(waiter)
+    def _tell_waiting(self) -> None:
+        if not (self._watching or self._sender.has_recalled):
+            return  # there may be removals yet, and there is no later turn for them
+        for done, paths in list(self._waiting.items()):
+            while paths and self._is_done(paths[-1]):
+                paths.pop()  # looking at one in vain, and not at all, each turn
+            if not paths:
+                del self._waiting[done]
                 done.set()
 
-    def _stop(self) -> None:
-        self._stopping = True
-
-
-def _is_refused(track: Track) -> bool:
-    """Whether the server refuses it, or would: what is over its limit is not even announced."""
-    return track.is_refused or (track.problem is not None and track.problem.reason == "CONTENT_TOO_LARGE")
-
-
-def _problem(track: Track) -> Problem | None:
-    problem = track.problem
-    if problem is not None:
-        is_as_wanted = problem.reason == "TOO_LARGE" or (problem.reason == "NO_SUCH_FILE" and track.announced)
-        return None if is_as_wanted else Problem(track.path, problem.reason, f"{problem.problem}; {problem.remedy}")
-    if track.is_refused and track.refusal is not None:
-        return Problem(track.path, track.refusal.reason, track.refusal.message)
-    if not track.is_resolved:
-        return Problem(track.path, "UNANSWERED", "not acknowledged yet")
-    return None
+    def _is_done(self, path: str) -> bool:
+        """Whether there is nothing to wait for. Harvesting once does not wait for a store to have room again."""
+        announced = self._sender.paths.get(path)
+        is_sent = announced is None or announced.is_done or (not self._watching and announced.is_turned_down)
+        return is_sent and self._watcher.is_at_rest(path)

@@ -7,6 +7,21 @@ with QueryClient("127.0.0.1:50051") as client:
 
 from kharvest.query.client import QueryClient
 from kharvest.query.errors import QueryFailed, ServerUnavailable
+from kharvest.query.filters import Filter, check_glob, check_name, check_path
+from kharvest.query.times import Time, format_time, time_ns
 from kharvest.query.values import FoundFile, FoundReference
 
-__all__ = ["FoundFile", "FoundReference", "QueryClient", "QueryFailed", "ServerUnavailable"]
+__all__ = [
+    "Filter",
+    "FoundFile",
+    "FoundReference",
+    "QueryClient",
+    "QueryFailed",
+    "ServerUnavailable",
+    "Time",
+    "check_glob",
+    "check_name",
+    "check_path",
+    "format_time",
+    "time_ns",
+]

@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Self, TypeVar, Unpack
 
-import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from kharvest.query.errors import answers
+from kharvest.query.errors import QueryFailed, answers
+from kharvest.query.filters import Filter, check_filters, check_limit, check_type
 from kharvest.query.values import FoundFile, FoundReference
+from kharvest.spi import MAX_SIZE, InvalidValue, Page, follow
 from kharvest.wire import v2_pb2 as v2
+from kharvest.wire.address import InvalidAddress, target
+from kharvest.wire.channel import open_channel
 from kharvest.wire.v2_pb2_grpc import QueryStub
 
-Time = datetime | int
-"""A time: aware, or nanoseconds since the epoch, UTC."""
-
-_MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+Item = TypeVar("Item")
+_OPTIONS = (
+    ("grpc.max_receive_message_length", 128 * 1024 * 1024),
+    # A connection that swallows everything is noticed within 20 s, even where an answer comes. Our server allows this.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.ping_timeout_ms", 20_000),  # of pings that measure the link; gRPC sends no other meanwhile
+)
 _PAGE = 1000
-
-
-class Filter(TypedDict, total=False):
-    """What restricts an answer; what is left out does not.
-
-    Attributes:
-        path: the exact path.
-        path_glob: a pattern: `?`, `*` and `[...]` stay within a segment, `**` crosses them. Not together with `path`.
-        md5: 16 raw bytes; all zero for removals.
-        namespace: the pod's namespace.
-        pod: the pod's name.
-        metadata: pairs that must all be there.
-        since: earliest time, inclusive.
-        until: latest time, exclusive.
-        latest: only the newest reference, before `until`, of each namespace, pod and path.
-    """
-
-    path: str
-    path_glob: str
-    md5: bytes
-    namespace: str
-    pod: str
-    metadata: Mapping[str, str]
-    since: Time
-    until: Time
-    latest: bool
 
 
 class QueryClient:
     """A connection to a server's user API. A context manager; may be used by several threads.
 
-    Every method raises `QueryFailed` when the server refuses, and `ServerUnavailable` when there is no answer within
-    `timeout_seconds` (for `content`: when the connection is lost).
+    A wrong argument raises when the method is called, before the server is asked: `TypeError` where it is unknown or
+    of the wrong type, else `InvalidValue`, a `ValueError`. What a method returns raises while it is drawn from:
+    `QueryFailed` when the server refuses, and `ServerUnavailable` when there is no answer within `timeout_seconds`
+    (for `content`: when the connection is lost).
+
+    Args:
+        server: `HOST:PORT`, or `HOST` for port 50051.
+        timeout_seconds: how long an answer may take.
+        proxy: the HTTP proxy through which the server is reached, `http://HOST:PORT`; None to connect to it directly.
     """
 
-    def __init__(self, server: str, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, server: str, timeout_seconds: float = 30.0, *, proxy: str | None = None) -> None:
+        check_type("server", server, str)
+        if isinstance(timeout_seconds, bool) or not isinstance(timeout_seconds, (int, float)):
+            kind = type(timeout_seconds).__name__
+            raise TypeError(f"timeout_seconds: {timeout_seconds!r} is of type {kind}; give seconds")
+        if not timeout_seconds > 0:
+            raise InvalidValue("timeout_seconds", f"{timeout_seconds} is out of range", "give more than 0")
         self._server = server
         self._timeout_seconds = timeout_seconds
-        self._channel = grpc.insecure_channel(server, options=[("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)])
+        try:
+            self._channel = open_channel(target(server), proxy=proxy, options=_OPTIONS)
+        except InvalidAddress as error:
+            raise InvalidValue("server", f"{error.address!r} {error.problem}", error.remedy) from None
+        except ValueError as error:
+            raise InvalidValue("proxy", str(error), "give http://HOST:PORT") from None
         self._stub = QueryStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -77,71 +74,69 @@ class QueryClient:
         self, *, newest_first: bool = False, limit: int | None = None, **filters: Unpack[Filter]
     ) -> Iterator[FoundReference]:
         """The references that match, in the order of their times, at most `limit`; pages are asked for as needed."""
-        order = v2.NEWEST_FIRST if newest_first else v2.OLDEST_FIRST
-        wanted = _filter(filters)
-        cursor = ""
-        while True:
-            page = _PAGE if limit is None else min(_PAGE, limit)
-            request = v2.ReferencesRequest(filter=wanted, order=order, limit=page, cursor=cursor)
-            with answers(self._server):
-                reply = self._stub.References(request, timeout=self._timeout_seconds)
-            yield from map(_reference, reply.references)
-            cursor = reply.next_cursor
-            if limit is not None:
-                limit -= len(reply.references)
-            if not cursor or limit == 0:
-                return
+        check_type("newest_first", newest_first, bool)
+        check_limit(limit)
+        return self._references(check_filters(filters), v2.NEWEST_FIRST if newest_first else v2.OLDEST_FIRST, limit)
 
     def files(self, *, limit: int | None = None, **filters: Unpack[Filter]) -> Iterator[FoundFile]:
         """The file versions that matching references name, by path and MD5, at most `limit`."""
-        wanted = _filter(filters)
-        cursor = ""
-        while True:
-            page = _PAGE if limit is None else min(_PAGE, limit)
-            with answers(self._server):
-                reply = self._stub.Files(
-                    v2.FilesRequest(filter=wanted, limit=page, cursor=cursor), timeout=self._timeout_seconds
-                )
-            yield from map(_found_file, reply.files)
-            cursor = reply.next_cursor
-            if limit is not None:
-                limit -= len(reply.files)
-            if not cursor or limit == 0:
-                return
+        check_limit(limit)
+        return self._files(check_filters(filters), limit)
 
     def content(self, sha256: bytes, offset: int = 0) -> Iterator[bytes]:
         """The bytes of a content from `offset` on, in chunks."""
-        with answers(self._server):
-            for reply in self._stub.Content(v2.ContentRequest(sha256=sha256, offset=offset)):
-                if reply.WhichOneof("part") == "chunk":
-                    yield reply.chunk
+        check_type("sha256", sha256, bytes)
+        if len(sha256) != 32:  # noqa: PLR2004
+            raise InvalidValue("sha256", f"{len(sha256)} bytes", "give the 32 raw bytes of the digest")
+        check_type("offset", offset, int)
+        if not 0 <= offset <= MAX_SIZE:
+            raise InvalidValue("offset", f"{offset} is out of range", "give a number of bytes, 0 to 2^63-1")
+        return self._content(sha256, offset)
+
+    def _references(self, wanted: v2.Filter, order: v2.Order.ValueType, limit: int | None) -> Iterator[FoundReference]:
+        def page(cursor: str | None, most: int) -> Page[v2.Reference]:
+            request = v2.ReferencesRequest(filter=wanted, order=order, limit=most, cursor=cursor or "")
+            with answers(self._server):
+                reply = self._stub.References(request, timeout=self._timeout_seconds)
+            return Page(tuple(reply.references), reply.next_cursor or None)
+
+        return map(_reference, _items(page, limit))
+
+    def _files(self, wanted: v2.Filter, limit: int | None) -> Iterator[FoundFile]:
+        def page(cursor: str | None, most: int) -> Page[v2.FileSummary]:
+            request = v2.FilesRequest(filter=wanted, limit=most, cursor=cursor or "")
+            with answers(self._server):
+                reply = self._stub.Files(request, timeout=self._timeout_seconds)
+            return Page(tuple(reply.files), reply.next_cursor or None)
+
+        return map(_found_file, _items(page, limit))
+
+    def _content(self, sha256: bytes, offset: int) -> Iterator[bytes]:
+        try:
+            with answers(self._server):
+                for reply in self._stub.Content(v2.ContentRequest(sha256=sha256, offset=offset)):
+                    if reply.WhichOneof("part") == "chunk":
+                        yield reply.chunk
+        except QueryFailed as error:
+            if error.reason != v2.Reason.Name(v2.UNKNOWN_CONTENT):
+                raise
+            details = (
+                f"sha256: there is no content {sha256.hex()}; ask `files` or `references` for those that are there"
+            )
+            raise QueryFailed(self._server, error.status, error.reason, details) from error
 
 
-def _filter(filters: Filter) -> v2.Filter:
-    wanted = v2.Filter(
-        path=filters.get("path"),
-        path_glob=filters.get("path_glob"),
-        md5=filters.get("md5"),
-        namespace=filters.get("namespace"),
-        pod=filters.get("pod"),
-        metadata=filters.get("metadata"),
-        latest=filters.get("latest", False),
-    )
-    if "since" in filters:
-        wanted.since.CopyFrom(_timestamp(filters["since"]))
-    if "until" in filters:
-        wanted.until.CopyFrom(_timestamp(filters["until"]))
-    return wanted
+def _items(page: Callable[[str | None, int], Page[Item]], limit: int | None) -> Iterator[Item]:
+    """The items of all pages, at most `limit`."""
+    left = limit
 
+    def wanted() -> int:
+        return _PAGE if left is None else min(_PAGE, left)
 
-def _timestamp(time: Time) -> Timestamp:
-    if isinstance(time, int):
-        return Timestamp(seconds=time // 10**9, nanos=time % 10**9)
-    if time.tzinfo is None:
-        raise ValueError(f"{time!r} has no time zone: give an aware datetime")
-    stamp = Timestamp()
-    stamp.FromDatetime(time)
-    return stamp
+    for one in follow(page, wanted):
+        yield from one.items
+        if left is not None:
+            left -= len(one.items)
 
 
 def _reference(reference: v2.Reference) -> FoundReference:

@@ -14,8 +14,7 @@ from typing import Any
 import grpc
 
 from kharvest.spi import KharvestError
-
-_REASON_KEY = "kharvest-reason"
+from kharvest.wire.trailers import REASON_KEY
 
 
 class QueryFailed(KharvestError):
@@ -46,7 +45,7 @@ def answers(server: str) -> Iterator[None]:
         call: Any = error  # every RpcError that a stub raises is a Call too, which the types cannot say
         status: grpc.StatusCode = call.code()
         details: str | None = call.details()
-        reason = next((str(value) for key, value in call.trailing_metadata() or () if key == _REASON_KEY), "")
+        reason = next((str(value) for key, value in call.trailing_metadata() or () if key == REASON_KEY), "")
         away = status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
         if away and not reason:
             details = f"no answer ({details}); see that the server runs and the address is right"

@@ -5,21 +5,26 @@ from kharvest.registry.errors import (
     BackendFailed,
     BackendNotInstalled,
     IncompatibleBackend,
+    MissingCapability,
     SchemeClaimedTwice,
     UnknownScheme,
 )
-from kharvest.registry.guarded import Observer
+from kharvest.registry.guarded import StoreListener
 from kharvest.registry.opening import open_store
-from kharvest.registry.plugins import Installed, survey
+from kharvest.registry.plugins import OUR_BACKENDS, Installed, survey
+from kharvest.registry.secrets import Secrets
 
 __all__ = [
+    "OUR_BACKENDS",
     "BackendBroken",
     "BackendFailed",
     "BackendNotInstalled",
     "IncompatibleBackend",
     "Installed",
-    "Observer",
+    "MissingCapability",
     "SchemeClaimedTwice",
+    "Secrets",
+    "StoreListener",
     "UnknownScheme",
     "open_store",
     "survey",

@@ -6,6 +6,7 @@ KharvestError
 ├── SchemeClaimedTwice       two installed distributions serve it
 ├── BackendBroken            one is installed and cannot be loaded; the cause is chained
 │   └── IncompatibleBackend  it was written for another version of the SPI
+├── MissingCapability        an opened store has less than its backend declares; it was closed
 └── StoreError
     └── BackendFailed        a store raised what the contract does not allow; the cause is chained
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
-from kharvest.spi import SPI_VERSION, KharvestError, StoreError
+from kharvest.spi import SPI_VERSION, Capability, KharvestError, StoreError
 
 
 class UnknownScheme(KharvestError):
@@ -79,6 +80,25 @@ class IncompatibleBackend(BackendBroken):
             f"upgrade {upgrade}",
         )
         self.spi_version = spi_version
+
+
+class MissingCapability(KharvestError):
+    """A store was opened and has not all the capabilities that its backend declares; it was closed again.
+
+    Attributes:
+        scheme, distribution: whose store it is.
+        missing: what is declared, and is not there.
+    """
+
+    def __init__(self, scheme: str, distribution: str, missing: Collection[Capability]) -> None:
+        named = ", ".join(sorted(capability.value for capability in missing))
+        super().__init__(
+            f"{distribution} declares that stores of {scheme!r} are {named}, and opened one that is not; "
+            "report this to its author, or name another store"
+        )
+        self.scheme = scheme
+        self.distribution = distribution
+        self.missing = frozenset(missing)
 
 
 class BackendFailed(StoreError):

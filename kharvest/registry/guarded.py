@@ -6,9 +6,14 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 from kharvest.registry.errors import BackendFailed
+from kharvest.registry.secrets import Secrets
 from kharvest.spi import (
+    MAX_CHUNK_BYTES,
     Capability,
     Content,
     ContentMismatch,
@@ -23,18 +28,25 @@ from kharvest.spi import (
     Timeline,
 )
 
-Observer = Callable[[str, float, KharvestError | None], None]
-"""Told of every finished call: the operation, how many seconds it took, and the error it raised, if any."""
+Item = TypeVar("Item")
+StoreListener = Callable[[str, float, KharvestError | None], None]
+"""Told of every finished call, once: the operation, how many seconds the store took, and the error it raised, if any.
+
+A `read` and a `contents` are finished when they are drawn to their end, fail, or are closed; a reader that stops early
+is no error. The time between the chunks is the reader's, and does not count.
+"""
 
 
 class GuardedStore:
     """A store whose `put` refuses bytes that are not the content, and whose errors are all of our tree and name it.
 
-    Errors that a caller's own iterable raises inside `put` pass through unchanged.
+    It gives the store every argument by name. No error shows one of the `secrets`. Errors that a caller's
+    own iterable raises inside `put` pass through unchanged.
     """
 
-    def __init__(self, store: Store, masked_url: str, observe: Observer) -> None:
+    def __init__(self, store: Store, masked_url: str, secrets: Secrets, observe: StoreListener) -> None:
         self._store = store
+        self._secrets = secrets
         self._masked_url = masked_url
         self._observe = observe
         self.capabilities: frozenset[Capability] = store.capabilities
@@ -42,65 +54,65 @@ class GuardedStore:
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
         source = _Verified(content, chunks)
         with self._call("put", source):
-            self._store.put(content, source)
+            return self._store.put(
+                content=content, chunks=source
+            )  # nothing; if not, the conformance suite is to see it
 
     def read(self, sha256: bytes, offset: int = 0) -> Iterator[bytes]:
-        """As the contract says. Timed until the first chunk: how fast the rest is drawn is the caller's affair."""
-        with self._call("read"):
-            chunks = self._store.read(sha256, offset)
-            first = next(chunks, None)
-        return self._rest(first, chunks)
-
-    def _rest(self, first: bytes | None, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        chunk = first
-        while chunk is not None:
-            yield chunk
-            with self._call("read"):
-                chunk = next(chunks, None)
+        """As the contract says. What is wrong with the first chunk is raised here."""
+        chunks = self._drawn("read", lambda: self._store.read(sha256=sha256, offset=offset))
+        return _resumed(list(islice(chunks, 1)), chunks)
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
         with self._call("present"):
-            return self._store.present(sha256s)
+            return self._store.present(sha256s=sha256s)
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
-        with self._call("contents"):
-            yield from self._store.contents(after)
+        return self._drawn("contents", lambda: self._store.contents(after=after))
 
     def discard(self, sha256s: Collection[bytes]) -> None:
         with self._call("discard"):
-            self._store.discard(sha256s)
+            return self._store.discard(sha256s=sha256s)
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         with self._call("record"):
-            self._store.record(files, references)
+            self._store.record(files=files, references=references)
+
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        with self._call("append"):
+            return self._store.append(files=files, references=references)
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         with self._call("known"):
-            return self._store.known(signatures)
+            return self._store.known(signatures=signatures)
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
         with self._call("newest"):
-            return self._store.newest(timelines)
+            return self._store.newest(timelines=timelines)
 
     def references(self, query: Query) -> Page[Reference]:
         with self._call("references"):
-            return self._store.references(query)
+            return self._store.references(query=query)
 
     def files(self, query: Query) -> Page[FileSummary]:
         with self._call("files"):
-            return self._store.files(query)
+            return self._store.files(query=query)
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         with self._call("claim"):
-            return self._store.claim(keys, holder, now_ns, until_ns)
+            return self._store.claim(keys=keys, holder=holder, now_ns=now_ns, until_ns=until_ns)
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
         with self._call("release"):
-            self._store.release(keys, holder)
+            self._store.release(keys=keys, holder=holder)
+
+    def now_ns(self) -> int:
+        with self._call("now_ns"):
+            return self._store.now_ns()
 
     def forget(self, query: Query) -> int:
         with self._call("forget"):
-            return self._store.forget(query)
+            return self._store.forget(query=query)
 
     def close(self) -> None:
         with self._call("close"):
@@ -108,31 +120,78 @@ class GuardedStore:
 
     @contextmanager
     def _call(self, operation: str, source: _Verified | None = None) -> Iterator[None]:
+        call = _Call(operation)
+        try:
+            with self._timed(call, source):
+                yield
+        finally:
+            self._observe(operation, call.seconds, call.failure)
+
+    def _drawn(self, operation: str, ask: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+        """Draw from an iterator of the store, as one call."""
+        call = _Call(operation)
+        try:
+            with self._timed(call):
+                items = ask()
+                drawn = _next(items)
+            while drawn:
+                yield from drawn
+                with self._timed(call):
+                    drawn = _next(items)
+        finally:
+            self._observe(operation, call.seconds, call.failure)
+
+    @contextmanager
+    def _timed(self, call: _Call, source: _Verified | None = None) -> Iterator[None]:
+        """Add the time of some work in the store to its call, and make what it raises an error of ours."""
         started = time.perf_counter()
-        failure: KharvestError | None = None
         try:
             yield
-        except GeneratorExit:  # a reader of `contents` stopped early
-            raise
-        except StoreError as error:
-            error.store = error.store or self._masked_url
-            failure = error
-            raise
         except KharvestError as error:
-            failure = error
+            if isinstance(error, StoreError):
+                error.store = error.store or self._masked_url
+            self._secrets.mask_error(error)
+            call.failure = error
             raise
         except Exception as error:
             if source is not None and source.failure is error:
                 raise
-            failure = BackendFailed(operation, error)
+            call.failure = failure = BackendFailed(call.operation, error)
             failure.store = self._masked_url
-            raise failure from error
+            failure.__cause__ = error
+            self._secrets.mask_error(failure)
+            raise failure from failure.__cause__
         finally:
-            self._observe(operation, time.perf_counter() - started, failure)
+            call.seconds += time.perf_counter() - started
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call on the store under way."""
+
+    operation: str
+    seconds: float = 0.0
+    failure: KharvestError | None = None
+
+
+def _next(items: Iterator[Item]) -> tuple[Item, ...]:
+    """The next item; none at the end."""
+    try:
+        return (next(items),)
+    except StopIteration:
+        return ()
+
+
+def _resumed(first: Sequence[Item], rest: Iterator[Item]) -> Iterator[Item]:
+    yield from first
+    if first:
+        yield from rest
 
 
 class _Verified:
     """Draws chunks once, and raises `ContentMismatch` as soon as they cannot be the content any more.
+
+    The store gets them within the contract's limits, whatever the caller cut them into.
 
     `failure` is what the caller's own chunks raised.
     """
@@ -153,8 +212,12 @@ class _Verified:
                 raise ContentMismatch(content, "size", f"of at least {size}")
             sha256.update(chunk)
             md5.update(chunk)
-            if chunk:
-                yield chunk
+            if len(chunk) <= MAX_CHUNK_BYTES:
+                if chunk:
+                    yield chunk
+            else:
+                for start in range(0, len(chunk), MAX_CHUNK_BYTES):
+                    yield chunk[start : start + MAX_CHUNK_BYTES]
         if size != content.size:
             raise ContentMismatch(content, "size", str(size))
         if sha256.digest() != content.sha256:

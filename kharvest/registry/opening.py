@@ -6,80 +6,94 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from kharvest.registry.composed import ComposedStore
-from kharvest.registry.errors import BackendBroken
-from kharvest.registry.guarded import GuardedStore, Observer
-from kharvest.registry.plugins import load
+from kharvest.registry.errors import BackendBroken, MissingCapability
+from kharvest.registry.guarded import GuardedStore, StoreListener
+from kharvest.registry.plugins import Plugin, load
+from kharvest.registry.secrets import Secrets
 from kharvest.spi import (
-    Backend,
     ContentStore,
     InvalidStoreURL,
     KharvestError,
+    Opened,
     ReferenceStore,
     Store,
     mask_url,
     scheme_of,
 )
 
-Opened = TypeVar("Opened")
+AnyStore = TypeVar("AnyStore", bound=Opened)
 
 
 def _unobserved(_operation: str, _seconds: float, _error: KharvestError | None) -> None:
     pass
 
 
-def open_store(url: str, contents_url: str | None = None, observe: Observer = _unobserved) -> Store:
+def open_store(url: str, contents_url: str | None = None, observe: StoreListener = _unobserved) -> Store:
     """Open the store at `url`; with `contents_url`, references at `url` and contents there.
 
-    `observe` is told of every call on the store: see `Observer`.
+    `observe` is told of every call on the store: see `StoreListener`. No error, nor a driver's that it is chained to,
+    shows what is secret in the URLs. What drivers log is masked where it is written: see `Secrets`.
 
     Raises:
         InvalidStoreURL: the URL cannot be understood, or its backend has not the half that is asked for.
         StoreUnavailable, StoreCorrupt, IncompatibleSchema: there is no store that could be opened.
         KharvestError: one of `kharvest.registry.errors`: there is no backend that could open it.
     """
-    if contents_url is None:
-        return GuardedStore(_open(url, _whole(url)), mask_url(url), observe)
-    references = _open(url, _references_half(url))
+    secrets = Secrets(url, contents_url)
     try:
-        contents = _open(contents_url, _contents_half(contents_url))
+        store, name = _opened(url, contents_url)
+    except BaseException as error:
+        secrets.mask_error(error)
+        raise
+    return GuardedStore(store, name, secrets, observe)
+
+
+def _opened(url: str, contents_url: str | None) -> tuple[Store, str]:
+    if contents_url is None:
+        return _whole(url), mask_url(url)
+    references = _references(url)
+    try:
+        contents = _contents(contents_url)
     except BaseException:
         references.close()
         raise
-    name = f"{mask_url(url)} with contents in {mask_url(contents_url)}"
-    return GuardedStore(ComposedStore(references, contents), name, observe)
+    return ComposedStore(references, contents), f"{mask_url(url)} with contents in {mask_url(contents_url)}"
 
 
-def _whole(url: str) -> Callable[[str], Store]:
-    backend = load(scheme_of(url))
+def _whole(url: str) -> Store:
+    plugin = load(scheme_of(url))
+    backend = plugin.backend
     if backend.open is None:
         half, other = ("contents", "--store") if backend.open_contents else ("references", "--contents")
         raise InvalidStoreURL(mask_url(url), f"its backend holds {half} only", f"name a second store with {other}")
-    return backend.open
+    return _open(url, plugin, backend.open)
 
 
-def _references_half(url: str) -> Callable[[str], ReferenceStore]:
-    backend = load(scheme_of(url))
-    return _half(url, backend, backend.open_references, "references")
-
-
-def _contents_half(url: str) -> Callable[[str], ContentStore]:
-    backend = load(scheme_of(url))
-    return _half(url, backend, backend.open_contents, "contents")
-
-
-def _half(
-    url: str, backend: Backend, half: Callable[[str], Opened] | None, name: str
-) -> Callable[[str], Opened] | Callable[[str], Store]:
-    opener = half or backend.open
+def _references(url: str) -> ReferenceStore:
+    plugin = load(scheme_of(url))
+    opener = plugin.backend.open_references or plugin.backend.open
     if opener is None:
-        raise InvalidStoreURL(mask_url(url), f"its backend holds no {name}", "name another store")
-    return opener
+        raise InvalidStoreURL(mask_url(url), "its backend holds no references", "name another store")
+    return _open(url, plugin, opener)
 
 
-def _open(url: str, opener: Callable[[str], Opened]) -> Opened:
+def _contents(url: str) -> ContentStore:
+    plugin = load(scheme_of(url))
+    opener = plugin.backend.open_contents or plugin.backend.open
+    if opener is None:
+        raise InvalidStoreURL(mask_url(url), "its backend holds no contents", "name another store")
+    return _open(url, plugin, opener)
+
+
+def _open(url: str, plugin: Plugin, opener: Callable[[str], AnyStore]) -> AnyStore:
     try:
-        return opener(url)
+        store = opener(url)
     except KharvestError:
         raise
     except Exception as error:  # a driver that is not installed, or a bug in somebody else's backend
-        raise BackendBroken(scheme_of(url), "its driver", f"{type(error).__name__}: {error}") from error
+        raise BackendBroken(scheme_of(url), plugin.distribution, f"{type(error).__name__}: {error}") from error
+    missing = plugin.backend.capabilities - store.capabilities
+    if missing:
+        store.close()
+        raise MissingCapability(scheme_of(url), plugin.distribution, missing)
+    return store

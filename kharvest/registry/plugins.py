@@ -6,7 +6,7 @@ imported stops nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -44,20 +44,30 @@ OUR_BACKENDS = {
 class Installed:
     """One installed distribution with backends, as `kharvest stores` lists it.
 
-    `problem` is None when all its schemes can be served; `spi_version` is None when none could be loaded.
+    Attributes:
+        spi_version: the version of the contract it was written for; None when no scheme could be loaded.
+        capabilities: by scheme, what every store of it has; None for a scheme that could not be loaded.
+        problem: why a scheme could not be loaded; None when all could.
     """
 
     distribution: str
     version: str
     spi_version: tuple[int, int] | None
-    schemes: tuple[str, ...]
-    capabilities: frozenset[Capability]
+    capabilities: Mapping[str, frozenset[Capability] | None]
     problem: KharvestError | None
 
 
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A backend that was loaded, and the distribution that it is from."""
+
+    distribution: str
+    backend: Backend
+
+
 @cache  # what is loaded stays loaded; looking through all that is installed takes longer than opening most stores
-def load(scheme: str) -> Backend:
-    """The backend that serves `scheme`. For a scheme `a+b` that nobody serves, the one that serves `a`.
+def load(scheme: str) -> Plugin:
+    """The plugin that serves `scheme`. For a scheme `a+b` that nobody serves, the one that serves `a`.
 
     Raises:
         UnknownScheme, BackendNotInstalled, SchemeClaimedTwice, BackendBroken, IncompatibleBackend
@@ -85,27 +95,22 @@ def survey() -> list[Installed]:
 
 
 def _survey(distribution: str, version: str, entries: Iterable[EntryPoint]) -> Installed:
-    backends: list[Backend] = []
+    spi_version: tuple[int, int] | None = None
+    capabilities: dict[str, frozenset[Capability] | None] = {}
     problem: KharvestError | None = None
-    schemes = sorted(entry.name for entry in entries)
-    for scheme in schemes:
+    for scheme in sorted(entry.name for entry in entries):
+        capabilities[scheme] = None
         try:
-            backends.append(load(scheme))
+            backend = load(scheme).backend
         except KharvestError as error:
             problem = problem or error
-    return Installed(
-        distribution=distribution,
-        version=version,
-        spi_version=backends[0].spi_version if backends else None,
-        schemes=tuple(schemes),
-        capabilities=frozenset.intersection(*(backend.capabilities for backend in backends))
-        if backends
-        else frozenset(),
-        problem=problem,
-    )
+        else:
+            spi_version = spi_version or backend.spi_version
+            capabilities[scheme] = backend.capabilities
+    return Installed(distribution, version, spi_version, capabilities, problem)
 
 
-def _load(entry: EntryPoint, scheme: str) -> Backend:
+def _load(entry: EntryPoint, scheme: str) -> Plugin:
     distribution = _distribution(entry)
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -121,7 +126,7 @@ def _load(entry: EntryPoint, scheme: str) -> Backend:
     major, minor = backend.spi_version
     if major != SPI_VERSION[0] or minor > SPI_VERSION[1]:
         raise IncompatibleBackend(scheme, distribution, backend.spi_version)
-    return backend
+    return Plugin(distribution, backend)
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -1,93 +1,114 @@
-"""What the server does with an announcement: settle what the store knows, elect uploaders for the rest, or wait."""
+"""The path of announcements: what the store knows is recorded; for the rest uploaders are elected, and others held."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from kharvest.server.announcement import Announcement, Fate, Outcome
+from kharvest.server.announcement import Announcement, FileAnswer, FileStatus
+from kharvest.server.budget import MESSAGE, Budget
+from kharvest.server.candidacy import Candidacy, Turn
 from kharvest.server.config import ServerConfig
 from kharvest.server.elections import Elections
-from kharvest.server.ledger import Ledger
 from kharvest.server.metrics import Metrics
-from kharvest.spi import Signature
+from kharvest.server.record_queue import RecordQueue
+
+WhenUndelivered = Callable[[Callable[[], None]], None]
 
 
-class Announcer:
-    """Answers announcements, of both protocols. Used on one event loop."""
+class AnnounceHandler:
+    """Answers announcements, of both protocols. Used on one event loop.
 
-    def __init__(self, ledger: Ledger, elections: Elections, metrics: Metrics, config: ServerConfig) -> None:
-        self._ledger = ledger
+    `memory` is what announcements that are held may take; what finds no room there is not held.
+    """
+
+    def __init__(
+        self, queue: RecordQueue, elections: Elections, memory: Budget, metrics: Metrics, config: ServerConfig
+    ) -> None:
+        self._queue = queue
         self._elections = elections
+        self._memory = memory
         self._metrics = metrics
         self._config = config
         self._held = 0
-        self._draining = False
+        self._is_draining = False
 
     def drain(self) -> None:
         """Hold no announcement any more: those that are held are answered now."""
-        self._draining = True
+        self._is_draining = True
         self._elections.wake()
 
-    async def announce(self, announcement: Announcement, hold_seconds: float, ask_seconds: float) -> list[Outcome]:
-        """What becomes of each file. Nothing is MISSING in the end: it is to be uploaded, or pending.
+    async def announce(
+        self,
+        announcement: Announcement,
+        hold_seconds: float,
+        ask_seconds: float,
+        when_undelivered: WhenUndelivered,
+    ) -> list[FileAnswer]:
+        """The answer to each file. None is MISSING: the pod is to upload it, or it is pending.
 
         Returns as soon as this pod has something to upload. Otherwise it is held while others upload, at most
         `hold_seconds`.
+
+        Args:
+            announcement: what the pod has.
+            hold_seconds: how long the call may be held.
+            ask_seconds: how long the pod may take to begin an upload that it is asked for.
+            when_undelivered: is given what to do if the reply does not reach the pod: then others are asked.
 
         Raises:
             Overloaded, ShuttingDown: try again later.
             StoreError: the store failed. What was acknowledged before stays so, and announcing again is safe.
         """
-        outcomes: list[Outcome] = [Fate.MISSING] * len(announcement.files)
-        missing: Sequence[int] = range(len(announcement.files))
+        files = announcement.files
+        answers: list[FileAnswer] = [FileStatus.MISSING] * len(files)
+        missing: Sequence[int] = range(len(files))
         deadline = asyncio.get_running_loop().time() + hold_seconds
-        while missing := await self._settle(announcement, missing, outcomes):
-            lacking = [announcement.files[index].signature for index in missing]
-            asked = await self._elections.elect(announcement.pod, lacking, ask_seconds)
-            if asked:
-                asked = await self._still_lacking(announcement, missing, asked, outcomes)
-                missing = [index for index in missing if outcomes[index] is Fate.MISSING]
-            if asked or not await self._hold(lacking, deadline):
-                for index in missing:
-                    outcomes[index] = Fate.UPLOAD if announcement.files[index].signature in asked else Fate.PENDING
-                break
-        return outcomes
+        with Candidacy(self._elections, announcement.pod, ask_seconds) as candidacy:
+            while True:  # hold and look again
+                missing = await self._record(announcement, missing, answers)
+                turn = await candidacy.stand([files[index] for index in missing])
+                if not missing or turn is Turn.UPLOAD:
+                    break
+                if turn is Turn.WAIT and not await self._hold(candidacy, deadline):
+                    break
+        for index in missing:
+            is_asked = files[index].signature in candidacy.asked
+            answers[index] = FileStatus.UPLOAD if is_asked else FileStatus.PENDING
+        if candidacy.asked:
+            when_undelivered(candidacy.take_back)
+        return answers
 
-    async def _settle(
-        self, announcement: Announcement, indexes: Sequence[int], outcomes: list[Outcome]
+    async def _record(
+        self, announcement: Announcement, indexes: Sequence[int], answers: list[FileAnswer]
     ) -> Sequence[int]:
-        """Settle the files at these indexes, and note their outcomes; the indexes of those that are missing."""
-        part = replace(announcement, files=tuple(announcement.files[index] for index in indexes))
-        settled = await self._ledger.settle(part)
-        self._metrics.settled(part.files, settled)
-        for index, outcome in zip(indexes, settled, strict=True):
-            outcomes[index] = outcome
-        return [index for index in indexes if outcomes[index] is Fate.MISSING]
+        """Record the files at these indexes, and note the answers; the indexes of those that are missing."""
+        files = tuple(announcement.files[index] for index in indexes)
+        part = announcement if len(files) == len(announcement.files) else replace(announcement, files=files)
+        recorded = await self._queue.record(part)
+        self._metrics.answered(files, recorded)
+        for index, answer in zip(indexes, recorded, strict=True):
+            answers[index] = answer
+        return [index for index in indexes if answers[index] is FileStatus.MISSING]
 
-    async def _still_lacking(
-        self, announcement: Announcement, missing: Sequence[int], asked: set[Signature], outcomes: list[Outcome]
-    ) -> set[Signature]:
-        """Those of `asked` that the store lacks now that their claims are ours.
-
-        Between our look and our claim another server may have stored the content and released its claim.
-        """
-        won = [index for index in missing if announcement.files[index].signature in asked]
-        lacking = {announcement.files[index].signature for index in await self._settle(announcement, won, outcomes)}
-        for signature in asked - lacking:
-            self._elections.end_any(signature.md5)
-        return lacking
-
-    async def _hold(self, lacking: list[Signature], deadline: float) -> bool:
+    async def _hold(self, candidacy: Candidacy, deadline: float) -> bool:
         """Wait for others to upload; whether it is worth looking again."""
         seconds = deadline - asyncio.get_running_loop().time()
-        if seconds <= 0 or self._draining or self._held >= self._config.max_held:
+        message = MESSAGE.get()
+        if (
+            seconds <= 0
+            or self._is_draining
+            or self._held >= self._config.max_held
+            or not self._memory.has_room(message.size)
+        ):
             return False
+        before = message.move(self._memory)
         self._held += 1
         self._metrics.held(self._held)
         try:
-            return await self._elections.wait(lacking, seconds) and not self._draining
+            return await candidacy.wait(seconds) and not self._is_draining
         finally:
+            message.move(before)
             self._held -= 1
             self._metrics.held(self._held)

@@ -3,9 +3,11 @@
 KharvestError
 └── Refused
     ├── Overloaded        queues are full
+    ├── Starting          this server has not opened its store yet
     ├── ShuttingDown      this server is going away
     ├── NotAsked          an upload nobody asked for
-    ├── Stalled           an upload without progress
+    ├── Stalled           an upload without progress, or with too little
+    ├── GaveWay           a slow transfer that others waited for
     ├── FileChanged       a content that its pod no longer has
     ├── TooManyFiles      a batch over the limit
     └── ContentTooLarge   a content over the limit
@@ -30,6 +32,15 @@ class Overloaded(Refused):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Starting(Refused):
+    """This server has not opened its store yet."""
+
+    retry_after_seconds = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("this server is starting, and waits for its store; try again")
+
+
 class ShuttingDown(Refused):
     """This server is going away."""
 
@@ -49,12 +60,24 @@ class NotAsked(Refused):
 
 
 class Stalled(Refused):
-    """An upload that made no progress."""
+    """An upload that made no progress, or less than it must."""
 
     retry_after_seconds = 0.0
 
-    def __init__(self, path: str, seconds: float) -> None:
-        super().__init__(f"the upload of {path} made no progress for {seconds:g} s; announce it again")
+    def __init__(self, path: str, seconds: float, received: int) -> None:
+        super().__init__(
+            f"the upload of {path} brought {received} bytes and the server waited {seconds:.1f} s for them; "
+            "announce it again"
+        )
+
+
+class GaveWay(Refused):
+    """A slow transfer that was ended because others waited for its place."""
+
+    retry_after_seconds = 5.0
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was slow while others waited for its place; try again later")
 
 
 class FileChanged(Refused):

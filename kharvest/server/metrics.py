@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from kharvest.server.announcement import Announced, Fate, Outcome
+from kharvest.server.announcement import Announced, FileAnswer, FileStatus
 from kharvest.spi import KharvestError
 
 
@@ -33,6 +33,16 @@ class Metrics:
         self._held = Gauge(
             "kharvest_held_announcements", "Announcements that wait for another pod's upload", registry=self.registry
         )
+        self._shared_identities = Counter(
+            "kharvest_shared_identities", "Pods that two clients were found to announce as", registry=self.registry
+        )
+        self._readers = Gauge("kharvest_content_readers", "Contents that are being sent", registry=self.registry)
+        self._uploading = Gauge(
+            "kharvest_content_uploads", "Contents that are being stored while they arrive", registry=self.registry
+        )
+        self._store_up = Gauge(
+            "kharvest_store_up", "Whether the store answers: 1, or 0 while it is away", registry=self.registry
+        )
         self._store_seconds = Histogram(
             "kharvest_store_seconds",
             "How long calls on the store took, by operation",
@@ -47,11 +57,11 @@ class Metrics:
             registry=self.registry,
         )
 
-    def settled(self, files: Sequence[Announced], outcomes: Sequence[Outcome]) -> None:
-        """These announced files were settled."""
+    def answered(self, files: Sequence[Announced], answers: Sequence[FileAnswer]) -> None:
+        """These are the answers to announced files."""
         acknowledged = spared = 0
-        for file, outcome in zip(files, outcomes, strict=True):
-            if outcome is Fate.ACKNOWLEDGED:
+        for file, answer in zip(files, answers, strict=True):
+            if answer is FileStatus.ACKNOWLEDGED:
                 acknowledged += 1
                 spared += file.content.size if file.content is not None else 0
         self._acknowledged.inc(acknowledged)
@@ -72,6 +82,22 @@ class Metrics:
     def held(self, announcements: int) -> None:
         """So many announcements are held now."""
         self._held.set(announcements)
+
+    def shared_identity(self) -> None:
+        """Two clients announce as one pod."""
+        self._shared_identities.inc()
+
+    def uploading(self, change: int) -> None:
+        """One content more, or less, is being stored while it arrives."""
+        self._uploading.inc(change)
+
+    def reading(self, change: int) -> None:
+        """One content more, or less, is being sent."""
+        self._readers.inc(change)
+
+    def store_up(self, *, is_up: bool) -> None:
+        """The store answers, or is away."""
+        self._store_up.set(is_up)
 
     def observe_store(self, operation: str, seconds: float, error: KharvestError | None) -> None:
         """A call on the store ended; called from any thread."""

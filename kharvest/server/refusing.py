@@ -12,11 +12,13 @@ import grpc
 from kharvest.server.errors import (
     ContentTooLarge,
     FileChanged,
+    GaveWay,
     NotAsked,
     Overloaded,
     Refused,
     ShuttingDown,
     Stalled,
+    Starting,
     TooManyFiles,
 )
 from kharvest.server.metrics import Metrics
@@ -25,16 +27,16 @@ from kharvest.spi import (
     ContentMismatch,
     InvalidValue,
     KharvestError,
+    StoreError,
     StoreFull,
     StoreUnavailable,
     UnknownContent,
 )
 from kharvest.wire import v2_pb2 as v2
+from kharvest.wire.trailers import PUSHBACK_KEY, REASON_KEY
 
 logger = logging.getLogger(__name__)
 
-REASON_KEY = "kharvest-reason"
-PUSHBACK_KEY = "grpc-retry-pushback-ms"
 STORE_RETRY_SECONDS = 2.0
 
 Status = grpc.StatusCode
@@ -51,13 +53,30 @@ _TOLD: tuple[tuple[type[KharvestError], grpc.StatusCode, v2.Reason.ValueType], .
     (Conflict, Status.FAILED_PRECONDITION, v2.CONFLICT),
     (NotAsked, Status.FAILED_PRECONDITION, v2.NOT_ASKED),
     (Stalled, Status.ABORTED, v2.STALLED),
+    (GaveWay, Status.RESOURCE_EXHAUSTED, v2.OVERLOADED),
     (UnknownContent, Status.NOT_FOUND, v2.UNKNOWN_CONTENT),
     (Overloaded, Status.RESOURCE_EXHAUSTED, v2.OVERLOADED),
+    (Starting, Status.UNAVAILABLE, v2.STORE_UNAVAILABLE),
     (ShuttingDown, Status.UNAVAILABLE, v2.SHUTTING_DOWN),
     (StoreUnavailable, Status.UNAVAILABLE, v2.STORE_UNAVAILABLE),
     (StoreFull, Status.RESOURCE_EXHAUSTED, v2.STORE_FULL),
     (KharvestError, Status.INTERNAL, v2.STORE_FAILED),
 )
+
+
+# What a store says of itself names hosts, users and databases: that is for the server's log.
+_SAID_OF_STORES: tuple[tuple[type[KharvestError], str], ...] = (
+    (StoreUnavailable, "the store is away; try again later"),
+    (StoreFull, "the store is full; its operator must make room on its disk, or raise its quota"),
+)
+_SAID_OF_FAILURE = "the store failed; see the server's log"
+
+
+def message(error: KharvestError) -> str:
+    """What a caller is told, in words."""
+    if not isinstance(error, StoreError) or isinstance(error, (ContentMismatch, Conflict, UnknownContent)):
+        return str(error.args[0])  # without the store's URL
+    return next((said for kind, said in _SAID_OF_STORES if isinstance(error, kind)), _SAID_OF_FAILURE)
 
 
 def told(error: KharvestError) -> tuple[grpc.StatusCode, v2.Reason.ValueType]:
@@ -79,7 +98,7 @@ async def refusing(context: Context, metrics: Metrics) -> AsyncIterator[None]:
         seconds = retry_seconds(error)
         if seconds is not None:
             trailing.append((PUSHBACK_KEY, str(int(seconds * 1000))))
-        await context.abort(status, str(error), tuple(trailing))
+        await context.abort(status, message(error), tuple(trailing))
     except grpc.aio.AbortError:
         raise
     except Exception:

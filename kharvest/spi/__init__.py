@@ -4,25 +4,30 @@ Imports the standard library and pluggy only.
 """
 
 from kharvest.spi.backend import ENTRY_POINT_GROUP, SPI_VERSION, Backend, hookimpl
+from kharvest.spi.content_errors import Conflict, ContentMismatch, UnknownContent
 from kharvest.spi.cursor import decode_cursor, encode_cursor
 from kharvest.spi.errors import (
-    Conflict,
-    ContentMismatch,
     IncompatibleSchema,
     InvalidCursor,
     InvalidStoreURL,
     InvalidValue,
     KharvestError,
     StoreCorrupt,
+    StoreDenied,
     StoreError,
     StoreFull,
+    StoreReplaced,
     StoreUnavailable,
-    UnknownContent,
     Unsupported,
 )
-from kharvest.spi.store import Capability, ContentStore, ReferenceStore, Store
-from kharvest.spi.urls import mask_url, scheme_of
+from kharvest.spi.groups import GroupCommit
+from kharvest.spi.paging import follow
+from kharvest.spi.store import Capability, ContentStore, Opened, ReferenceStore, Store
+from kharvest.spi.urls import mask_url, scheme_of, secrets_of
 from kharvest.spi.values import (
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    MAX_CHUNK_BYTES,
     MAX_METADATA_KEY_BYTES,
     MAX_METADATA_PAIRS,
     MAX_METADATA_VALUE_BYTES,
@@ -48,6 +53,9 @@ from kharvest.spi.values import (
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "MAX_BATCH",
+    "MAX_BATCH_BYTES",
+    "MAX_CHUNK_BYTES",
     "MAX_METADATA_KEY_BYTES",
     "MAX_METADATA_PAIRS",
     "MAX_METADATA_VALUE_BYTES",
@@ -67,12 +75,14 @@ __all__ = [
     "ContentMismatch",
     "ContentStore",
     "FileSummary",
+    "GroupCommit",
     "IncompatibleSchema",
     "InvalidCursor",
     "InvalidStoreURL",
     "InvalidValue",
     "KharvestError",
     "Metadata",
+    "Opened",
     "Order",
     "Page",
     "Pod",
@@ -82,15 +92,19 @@ __all__ = [
     "Signature",
     "Store",
     "StoreCorrupt",
+    "StoreDenied",
     "StoreError",
     "StoreFull",
+    "StoreReplaced",
     "StoreUnavailable",
     "Timeline",
     "UnknownContent",
     "Unsupported",
     "decode_cursor",
     "encode_cursor",
+    "follow",
     "hookimpl",
     "mask_url",
     "scheme_of",
+    "secrets_of",
 ]

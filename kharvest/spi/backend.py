@@ -23,10 +23,12 @@ SPI_VERSION = (1, 0)
 """Major and minor version of this contract. A backend for another major, or a later minor, is refused."""
 
 ENTRY_POINT_GROUP = "kharvest.stores"
+"""The group of entry points in which a distribution registers its schemes."""
 PROJECT = "kharvest"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks the hook `kharvest_backend(scheme)` of a backend's module: it returns the `Backend` of a scheme, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,8 @@ class Backend:
 
     Attributes:
         spi_version: the version of the contract it was written for.
-        capabilities: what every store that it opens has; an opened store may declare more.
+        capabilities: what every store that it opens has, whole or half. An opened store may declare more; one that
+            declares less is closed and refused.
         open: opens a whole store on a URL, creating what is missing where nothing is; None if the backend serves one
             half only.
         open_contents: opens a store for contents only, for use beside a reference store elsewhere; None if the backend

@@ -6,6 +6,8 @@ KharvestError
 ├── InvalidStoreURL                     a store's URL cannot be understood
 └── StoreError                          a store could not do what it was asked
     ├── StoreUnavailable                away for now: trying again may succeed
+    │   ├── StoreDenied                 the store refuses this user: an operator must act
+    │   └── StoreReplaced               what was opened is not at its place any more
     ├── StoreFull                       no room left for what was to be written
     ├── StoreCorrupt                    what is stored there cannot be read as a store
     ├── IncompatibleSchema              written by a kharvest with another schema
@@ -16,14 +18,11 @@ KharvestError
 
 Every error carries its facts as attributes. Its message says what happened, to which thing, and what to do next.
 A message never contains a password: a store puts URLs into messages masked only.
+
+Those that carry contents and signatures are in `content_errors`.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from kharvest.spi.values import Content, Signature
 
 
 class KharvestError(Exception):
@@ -91,10 +90,38 @@ class StoreUnavailable(StoreError):
     """The store is away for now. The call may or may not have taken effect; doing it again is safe."""
 
     retryable = True
+    _happened = "store unavailable"
 
     def __init__(self, reason: str, remedy: str = "try again when it is back") -> None:
-        super().__init__(f"store unavailable: {reason}; {remedy}")
+        super().__init__(f"{self._happened}: {reason}; {remedy}")
         self.reason = reason
+
+
+class StoreDenied(StoreUnavailable):
+    """The store refuses this user: an operator must act, waiting alone does not help.
+
+    A wrong password, an unknown database, a missing right, a limit of the server that leaves no room for a store. Once
+    that is corrected, the same call succeeds.
+    """
+
+    _happened = "store refuses access"
+
+
+class StoreReplaced(StoreUnavailable):
+    """What this process opened was removed, moved or replaced meanwhile: nothing of it counts any more.
+
+    The call works again when it is put back, or on a server that opened what is there now.
+
+    Attributes:
+        path: the file or directory.
+    """
+
+    def __init__(self, path: str, happened: str) -> None:
+        super().__init__(
+            f"{path} {happened} while it was open here, and nothing is acknowledged any more",
+            "put it back as it was, or restart the server on what is to be there now",
+        )
+        self.path = path
 
 
 class StoreFull(StoreError):
@@ -132,63 +159,3 @@ class Unsupported(StoreError):
     def __init__(self, operation: str, remedy: str = "use a store that declares it: see `kharvest stores`") -> None:
         super().__init__(f"{operation} is not supported by this store; {remedy}")
         self.operation = operation
-
-
-class UnknownContent(StoreError):
-    """Content that was asked for, or that a file refers to, is not in the store; nothing was changed.
-
-    Attributes:
-        sha256s: the digests that are not there; empty when only the signatures are known.
-        signatures: the signatures whose content is unknown; empty when content was asked for by digest.
-    """
-
-    def __init__(self, sha256s: frozenset[bytes] = frozenset(), signatures: frozenset[Signature] = frozenset()) -> None:
-        named = [digest.hex() for digest in sorted(sha256s)[:3]]
-        named += [f"{one.path} (MD5 {one.md5.hex()})" for one in sorted(signatures)[:3]]
-        more = len(sha256s) + len(signatures) - len(named)
-        tail = f" and {more} more" if more else ""
-        super().__init__(f"content not in the store: {', '.join(named)}{tail}; put it first")
-        self.sha256s = sha256s
-        self.signatures = signatures
-
-
-class ContentMismatch(StoreError):
-    """Bytes are not the content they were said to be; nothing of them is visible.
-
-    Attributes:
-        field: what differs: `size`, `sha256` or `md5`.
-        expected: the content as it was said to be.
-        actual: the value that was found in `field`, digests as hex.
-    """
-
-    def __init__(self, expected: Content, field: str, actual: str) -> None:
-        value = getattr(expected, field)
-        said = value.hex() if isinstance(value, bytes) else str(value)
-        super().__init__(
-            f"the bytes of content {expected.sha256.hex()} have {field} {actual}, announced was {said}; "
-            "read the file again and announce what it is now"
-        )
-        self.expected = expected
-        self.field = field
-        self.actual = actual
-
-
-class Conflict(StoreError):
-    """A signature that is known with one content was recorded with another; nothing was changed.
-
-    Two contents with one MD5 do not happen by accident: MD5 collisions are made.
-
-    Attributes:
-        signature: the signature.
-        stored: the content it has.
-        offered: the content it was recorded with now.
-    """
-
-    def __init__(self, signature: Signature, stored: Content, offered: Content) -> None:
-        super().__init__(
-            f"{signature.path} with MD5 {signature.md5.hex()} is known with SHA-256 {stored.sha256.hex()}, "
-            f"not {offered.sha256.hex()}; somebody made an MD5 collision: find out who wrote this file"
-        )
-        self.signature = signature
-        self.stored = stored
-        self.offered = offered

@@ -7,7 +7,7 @@ normalised. They hold all of Unicode but NUL and lone surrogates. Times are nano
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -20,12 +20,22 @@ MAX_NAMESPACE_BYTES = 63
 MAX_POD_BYTES = 253
 """A Kubernetes pod's name is a DNS subdomain (RFC 1123)."""
 MAX_METADATA_PAIRS = 64
+"""The most pairs that the metadata of a reference may have."""
 MAX_METADATA_KEY_BYTES = 317
 """A Kubernetes label or annotation key: prefix of 253, a slash, name of 63."""
 MAX_METADATA_VALUE_BYTES = 4096
+"""The most bytes of a metadata value, in UTF-8. Kubernetes labels have at most 63; annotations may be longer."""
 MAX_PAGE = 10_000
 """The most items a page of a query may hold."""
+MAX_BATCH = 10_000
+"""The most items in each collection that a store is given in one call."""
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+"""The most bytes in one call to a store: paths, pods, keys and digests of all its items, and each different metadata
+once."""
+MAX_CHUNK_BYTES = 1024 * 1024
+"""The most bytes in one chunk of a content that a store is given."""
 MAX_SIZE = 2**63 - 1
+"""The largest size of a content in bytes: what a signed 64-bit number holds."""
 MAX_TIME_NS = 2**63 - 1
 """The largest time, in the year 2262: what a signed 64-bit number of nanoseconds holds."""
 
@@ -128,11 +138,11 @@ class Metadata(Mapping[str, str]):
     __slots__ = ("_hash", "_pairs")
 
     def __init__(self, pairs: Mapping[str, str] | None = None) -> None:
+        if pairs is not None and len(pairs) > MAX_METADATA_PAIRS:
+            problem = f"{len(pairs)} pairs, at most {MAX_METADATA_PAIRS} are allowed"
+            raise InvalidValue("metadata", problem, "send fewer")
         self._pairs: dict[str, str] = dict(sorted(pairs.items())) if pairs else {}
         self._hash: int | None = None
-        if len(self._pairs) > MAX_METADATA_PAIRS:
-            problem = f"{len(self._pairs)} pairs, at most {MAX_METADATA_PAIRS} are allowed"
-            raise InvalidValue("metadata", problem, "send fewer")
         for key, value in self._pairs.items():
             _check_text("metadata key", key, MAX_METADATA_KEY_BYTES)
             _check_text("metadata value", value, MAX_METADATA_VALUE_BYTES)
@@ -169,6 +179,7 @@ class Metadata(Mapping[str, str]):
 
 
 NO_METADATA = Metadata()
+"""Metadata without a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +206,27 @@ class Reference:
     def __post_init__(self) -> None:
         _check_time("observed-at", self.observed_at_ns)
 
+    def __hash__(self) -> int:
+        # As above: the metadata of two references that are alike in all of these differ hardly ever.
+        return hash((self.signature.path, self.signature.md5, self.pod.name, self.observed_at_ns))
+
     @property
     def timeline(self) -> Timeline:
         """The pod and path whose history this is part of."""
         return Timeline(self.pod, self.signature.path)
+
+    def after(self, time_ns: int | None) -> Reference:
+        """This reference if it is later than a time, or no time is given; else the same one nanosecond after that.
+
+        Raises:
+            InvalidValue: there is no later time.
+        """
+        if time_ns is None or time_ns < self.observed_at_ns:
+            return self
+        if time_ns >= MAX_TIME_NS:
+            problem = f"{self.pod} has a reference to {self.signature.path} at the largest time, and none can follow it"
+            raise InvalidValue("observed-at", problem, "forget that reference")
+        return replace(self, observed_at_ns=time_ns + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +252,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What every read of the store is a filling of. What is None or False, or has no pairs, does not restrict.
+    """The parameters of every read. What is None or False, or has no pairs, does not restrict.
 
     An empty namespace or pod does: it asks for the pods that have none.
 
@@ -235,13 +263,14 @@ class Query:
         namespace: the pod's namespace.
         pod: the pod's name.
         metadata: pairs that must all be among the reference's.
-        since_ns: earliest time, inclusive.
+        since_ns: earliest time, inclusive. Not later than `until_ns`.
         until_ns: latest time, exclusive.
         latest: only the newest reference of each timeline (namespace, pod, path). It is chosen among the references
             before `until_ns` and before `md5` and `metadata` restrict: so it tells what pods held at that time.
         order: the order of references; file summaries always come in the order of path and MD5.
         limit: the most items on the page, 1 to MAX_PAGE.
-        cursor: where the page starts, from the `next_cursor` of the page before, with all else unchanged.
+        cursor: where the page starts, from the `next_cursor` of the page before, with all else but the
+            limit unchanged. It works in every handle, after reopening, and when what it stood at is gone.
     """
 
     path: str | None = None
@@ -287,8 +316,9 @@ Item_co = TypeVar("Item_co", covariant=True)
 class Page(Generic[Item_co]):
     """Some items of a query's answer, in its order.
 
-    `next_cursor` is where the next page starts; None when there was nothing more at the time of the call. A page that
-    has a next cursor may be shorter than the limit, even empty.
+    `next_cursor` is where the next page starts, a text that is not empty;
+    None when there was nothing more at the time of the call. A page that has a next cursor may be shorter than the
+    limit, even empty.
     """
 
     items: tuple[Item_co, ...]

@@ -1,1 +1,6 @@
-"""The messages and services on the wire, generated from `proto/`: `v2` and `legacy` (the original protocol)."""
+"""The wire: its messages and services, generated from `proto/`, and how a server is reached.
+
+`v2` is ours, `legacy` the original protocol.
+"""
+
+__all__: list[str] = []

@@ -272,6 +272,9 @@ class AnnounceRequest(google.protobuf.message.Message):
     POD_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     FILES_FIELD_NUMBER: builtins.int
+    SESSION_FIELD_NUMBER: builtins.int
+    session: builtins.str
+    """random, one for each start of a client, at most 64 bytes: tells two clients of one pod apart"""
     @property
     def pod(self) -> global___Pod: ...
     @property
@@ -284,9 +287,10 @@ class AnnounceRequest(google.protobuf.message.Message):
         pod: global___Pod | None = ...,
         metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         files: collections.abc.Iterable[global___File] | None = ...,
+        session: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["pod", b"pod"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["files", b"files", "metadata", b"metadata", "pod", b"pod"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["files", b"files", "metadata", b"metadata", "pod", b"pod", "session", b"session"]) -> None: ...
 
 global___AnnounceRequest = AnnounceRequest
 

@@ -3,54 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
-from harness import Pod, ServerThread, removal
+from harness import ServerThread
 
-from kharvest.cli.main import run
+from cli.programs import Kharvest, run_program
 
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-
-
-@dataclass
-class Run:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> list[dict[str, object]]:
-        loaded: list[dict[str, object]] = json.loads(self.out)
-        return loaded
-
-
-Kharvest = Callable[..., Run]
-
-
-@pytest.fixture
-def kharvest(server: ServerThread, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kharvest:
-    """The command line, asking a server that two pods have announced to."""
-    monkeypatch.setenv("KHARVEST_SERVER", server.address)
-    with Pod(server.address, "web-1", metadata={"app": "web"}) as first, Pod(server.address, "web-2") as second:
-        first.harvest_files({"/etc/app.conf": b"one\n", "/etc/other": b"other"})
-        second.harvest_files({"/etc/app.conf": b"one\n"})
-        second.harvest_files({"/etc/app.conf": b"two\n"})
-        first.announce(removal("/etc/other"))
-
-    def call(*arguments: str) -> Run:
-        capsys.readouterr()
-        code = run(arguments)
-        captured = capsys.readouterr()
-        return Run(code, captured.out, captured.err)
-
-    return call
 
 
 def test_references_as_json_have_the_documented_fields(kharvest: Kharvest) -> None:
@@ -120,17 +82,8 @@ def test_a_table_is_for_people_and_has_no_colour(kharvest: Kharvest) -> None:
     assert "app=web" in kharvest("references", "-o", "wide").out
 
 
-def test_a_path_cannot_disturb_the_terminal(server: ServerThread, kharvest: Kharvest) -> None:
-    with Pod(server.address, "evil") as pod:
-        pod.harvest_files({"/etc/\x1b[2J\n": b"x"})
-    table = kharvest("files", "--path", "/etc/[!a-z]*").out
-    assert "\x1b" not in table
-    assert r"/etc/\x1b[2J\n" in table
-
-
 def cat(address: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "kharvest", "cat", "--server", address, *arguments]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False)
+    return run_program("cat", "--server", address, *arguments)
 
 
 @pytest.mark.usefixtures("kharvest")
@@ -155,41 +108,11 @@ def test_what_is_not_there_is_told_with_exit_code_4(kharvest: Kharvest) -> None:
         assert told in found.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["references", "--since", "yesterday"], "neither an RFC 3339 time"),
-        (["references", "--md5", "xyz"], "32 hexadecimal digits"),
-        (["references", "--pod", "web-1"], "NAMESPACE/NAME"),
-        (["references", "-l", "app"], "KEY=VALUE"),
-        (["references", "--limit", "-1"], "above 0"),
-        (["references", "--since", "1h", "--until", "2h"], "after until"),
-        (["references", "--pod", "shop/x", "--namespace", "bank"], "--namespace"),
-        (["references", "--namespace", "n" * 64], "at most 63"),
-        (["nonsense"], "invalid choice"),
-        ([], "required"),
-    ],
-)
-def test_words_that_are_off_are_told_with_exit_code_2(kharvest: Kharvest, arguments: list[str], told: str) -> None:
-    found = kharvest(*arguments)
-    assert (found.code, found.out) == (2, "")
-    assert told in found.err
-
-
 def test_a_server_that_is_away_is_told_with_exit_code_6(kharvest: Kharvest) -> None:
     found = kharvest("files", "--server", "127.0.0.1:1")
     assert (found.code, found.out) == (6, "")
     assert "127.0.0.1:1" in found.err
     assert "Traceback" not in found.err
-
-
-def test_a_reader_that_had_enough_is_no_error(server: ServerThread) -> None:
-    with Pod(server.address, "many") as pod:
-        pod.harvest_files({f"/var/{number:05}": b"x" for number in range(900)})
-    command = f"{sys.executable} -m kharvest references --server {server.address} -o json | head -n 1"
-    shell = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60, check=False)
-    assert shell.stderr == b""
-    assert shell.returncode == 0
 
 
 def test_a_duration_is_counted_back_from_now(kharvest: Kharvest) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from harness import Pod, ServerProcess
 
 
@@ -101,6 +102,13 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
     with closing(sqlite3.connect(store)) as database:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("customers",)]
+
+
+@pytest.mark.parametrize("file", ["file.db", "folder/file.db"])
+def test_a_store_url_with_too_few_slashes_is_told_with_those_it_needs(file: str) -> None:
+    run = start("--store", f"sqlite://{file}")
+    assert run.returncode == 2
+    assert f"write sqlite:///{file}" in run.stderr
 
 
 def test_a_password_is_in_no_message(tmp_path: Path) -> None:

@@ -62,9 +62,7 @@ def test_many_small_files_take_few_calls(files: list[Path]) -> None:
     assert len(batches.sizes) <= 10
 
 
-@pytest.mark.parametrize(
-    "reason", [v2.NOT_ASKED, v2.STALLED, v2.STORE_UNAVAILABLE, v2.STORE_FULL, v2.STORE_FAILED, v2.CONTENT_MISMATCH]
-)
+@pytest.mark.parametrize("reason", [v2.NOT_ASKED, v2.STALLED, v2.STORE_UNAVAILABLE, v2.CONTENT_MISMATCH])
 def test_what_is_turned_down_of_a_batch_is_announced_again_and_the_rest_is_not(
     files: list[Path], reason: v2.Reason.ValueType
 ) -> None:
@@ -85,7 +83,7 @@ def test_what_is_refused_of_a_batch_is_told_and_not_announced_again(files: list[
 
 
 def test_what_is_turned_down_comes_back_no_earlier_than_the_server_asks(files: list[Path]) -> None:
-    batches = Batches({str(files[7]): v2.STORE_FULL}, pushback_ms=600)
+    batches = Batches({str(files[7]): v2.STORE_UNAVAILABLE}, pushback_ms=600)
     with ScriptedServer(ask_for_all, limits=BATCHES, upload_batch=batches) as server:
         with Client(config(server.address, files)) as client:
             until(lambda: client.status().acknowledged == 49, "the others to be acknowledged")

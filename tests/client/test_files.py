@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kharvest.client.errors import Changed, Gone, Unreadable
-from kharvest.client.files import READ_BYTES, look, read_version
+from kharvest.client.watch.content import READ_BYTES, look, read_version
+from kharvest.client.watch.location import Location
 
 
 def never() -> bool:
@@ -22,11 +23,11 @@ def never() -> bool:
 def test_a_version_is_the_digests_and_size_of_all_bytes(tmp_path: Path, size: int) -> None:
     file = tmp_path / "file"
     file.write_bytes(os.urandom(size))
-    reading = read_version(str(file), never)
+    reading = read_version(Location(str(file)), never)
     assert reading.version.md5 == hashlib.md5(file.read_bytes()).digest()
     assert reading.version.sha256 == hashlib.sha256(file.read_bytes()).digest()
     assert reading.version.size == size
-    assert reading.stamp == look(str(file))
+    assert reading.stamp == look(Location(str(file)))
 
 
 @pytest.fixture
@@ -73,12 +74,12 @@ def test_a_file_that_changes_while_it_is_read_has_no_version(large: Path, change
         return False
 
     with pytest.raises(Changed):
-        read_version(str(large), meanwhile)
+        read_version(Location(str(large)), meanwhile)
 
 
 def test_reading_stops_when_it_is_told(large: Path) -> None:
     with pytest.raises(Changed):
-        read_version(str(large), lambda: True)
+        read_version(Location(str(large)), lambda: True)
 
 
 def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_what_is_no_file_is_named_and_never_waited_for(tmp_path: Path) -> None:
             ("/dev/null", "it is a device"),
         ]:
             with pytest.raises(Unreadable, match=said) as raised:
-                read_version(str(tmp_path / name), never)
+                read_version(Location(str(tmp_path / name)), never)
             assert str(tmp_path / name) in str(raised.value)
 
 
@@ -104,4 +105,4 @@ def test_what_is_not_there_is_gone(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("nothing", "nothing/below", "file/below", "dangling"):
         with pytest.raises(Gone, match="no such file"):
-            look(str(tmp_path / name))
+            look(Location(str(tmp_path / name)))

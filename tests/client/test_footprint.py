@@ -23,13 +23,17 @@ MB = 10**6
 
 @contextmanager
 def sidecar(server: str, directory: Path, files: int) -> Iterator[int]:
-    """The process id of a client, as the manifests start it, that has announced so many files."""
+    """The process id of a client, as the image and the manifests start it, that has announced so many files."""
     directory.mkdir()
     for number in range(files):
         (directory / f"file-{number}").write_text(f"{number}\n" * 20)
     command = [sys.executable, "-m", "kharvest", "client", "--server", server, "--pod", f"web-{files}"]
     command += ["--health", "127.0.0.1:0", "--directory", str(directory)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process, Pod(server, "reader") as reader:
+    environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
+    with (
+        subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process,
+        Pod(server, "reader") as reader,
+    ):
         try:
             # The harness asks for pages of 10,000.
             until(lambda: recorded(reader, f"web-{files}") == files, f"{files} files", 4 * PATIENCE_SECONDS)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import logging
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +14,9 @@ from harness import Pod, ServerProcess, ServerThread
 from client.watched import PATIENCE_SECONDS, config, md5, until
 from kharvest.client import Client
 from kharvest.client.backoff import Backoff
-from kharvest.client.link import CHECK_SECONDS
+from kharvest.client.send.announced_path import AnnouncedPath
+from kharvest.client.send.server_state import CHECK_SECONDS
+from kharvest.client.watch.files import WatchedFile
 
 
 def recorded(address: str) -> dict[str, list[bytes]]:
@@ -60,6 +65,47 @@ def test_midway_only_the_newest_state_of_each_file_is_kept_and_brought(tmp_path:
                 "other": [md5(b"first")],
                 "removed": [md5(b"first"), bytes(16)],
             }
+
+
+def alive(kind: type[object]) -> int:
+    """How many objects of a class there are."""
+    gc.collect()
+    return sum(isinstance(one, kind) for one in gc.get_objects())
+
+
+def test_files_that_come_and_go_meanwhile_take_no_room_and_no_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = alive(WatchedFile), alive(AnnouncedPath)
+    with Client(config("127.0.0.1:1", directories=(str(tmp_path),), settle_seconds=0.0)) as client:
+        until(lambda: client.status().failure is not None, "the failure")
+        for round_ in range(3):
+            for number in range(50):
+                (tmp_path / f"temporary {round_} {number}").write_text(str(number))
+            until(lambda: client.status().watched == 50, "the files to be found")
+            assert not client.flush(0.2)
+            for file in tmp_path.iterdir():
+                file.unlink()
+            until(lambda: client.status().watched == 0, "the files to be forgotten")
+        # Of 150 each; the thread may still have hold of some.
+        assert alive(WatchedFile) - before[0] < 20
+        assert alive(AnnouncedPath) - before[1] < 20
+        assert client.flush(PATIENCE_SECONDS)
+        client.close(0)
+    assert [record for record in caplog.records if "temporary" in record.getMessage()] == []
+
+
+def test_a_flush_that_was_in_vain_takes_no_room(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with Client(config("127.0.0.1:1", [tmp_path / "file"])) as client:
+        assert not client.flush(0.01)
+        before = alive(threading.Event)
+        for _ in range(50):
+            assert not client.flush(0.01)
+        client.status()
+        assert alive(threading.Event) - before < 10
+        client.close(0)
 
 
 @pytest.mark.slow

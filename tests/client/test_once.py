@@ -176,3 +176,54 @@ def test_a_file_that_is_being_written_is_harvested_when_it_rests(
     settings = {"settle_seconds": 0.3, "pod": pod_name}
     assert harvest_once(config(harvest_server.address, [file], **settings), timeout=30).acknowledged == 1
     assert time.monotonic() - started >= 0.25
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux) to give up root's rights")
+def test_what_could_not_be_searched_or_announced_is_among_the_failures(
+    harvest_server: ServerThread, tmp_path: Path, pod_name: str
+) -> None:
+    closed = tmp_path / "tree/closed"
+    closed.mkdir(parents=True)
+    (closed / "file").write_text("unreachable")
+    (tmp_path / "tree/good").write_text(pod_name)
+    latin = os.fsdecode(os.fsencode(tmp_path) + b"/tree/caf\xe9")
+    Path(latin).touch()
+    closed.chmod(0)
+    without_rights = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    arguments = ("--pod", pod_name, "--directory", tmp_path / "tree", "--directory", tmp_path / "typo")
+    try:
+        code, told, stderr = once(harvest_server.address, *arguments, prefix=without_rights)
+    finally:
+        closed.chmod(0o700)
+    assert (code, told["acknowledged"]) == (3, 1)
+    assert {(failure["path"], failure["reason"]) for failure in told["failures"]} == {
+        (str(closed), "PERMISSION_DENIED"),
+        (latin, "NOT_UTF8"),
+        (str(tmp_path / "typo"), "NO_SUCH_FILE"),
+    }
+    assert "no such directory; make it, or correct the path" in stderr
+
+
+def test_a_glob_that_finds_nothing_is_no_failure(harvest_server: ServerThread, tmp_path: Path, pod_name: str) -> None:
+    code, told, _stderr = once(harvest_server.address, "--pod", pod_name, "--glob", f"{tmp_path}/*.yaml")
+    assert (code, told["failures"]) == (0, [])
+
+
+@pytest.mark.parametrize(("acknowledged", "exits"), [(0, 1), (1, 3)])
+def test_the_time_that_is_given_bounds_it_whatever_makes_progress(
+    tmp_path: Path, acknowledged: int, exits: int
+) -> None:
+    files = [tmp_path / name for name in ("pending", "done")[: 1 + acknowledged]]
+    for file in files:
+        file.write_text(file.name)
+
+    def announce(request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:  # noqa: ARG001
+        answers = [v2.PENDING if file.path == str(files[0]) else v2.ACKNOWLEDGED for file in request.files]
+        return v2.AnnounceReply(answers=answers, retry_after_ms=20)
+
+    with ScriptedServer(announce) as server:
+        code, told, stderr = once(server.address, "--timeout", "2", *files)
+        assert len(server.announced(str(files[0]))) > 1
+    assert (code, told["acknowledged"]) == (exits, acknowledged)
+    assert [(failure["path"], failure["reason"]) for failure in told["failures"]] == [(str(files[0]), "UNANSWERED")]
+    assert "gave up: not done within 2 s (TIMEOUT)" in stderr

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kharvest.client import ClientConfig, ConfigurationError, Settings
-from kharvest.client.sizes import parse_size
+from kharvest.client.config.kinds import parse_size
 
 YAML = """\
 server: kharvest:50051
@@ -96,24 +96,24 @@ def test_the_names_of_the_original_client_s_environment_are_known_too(tmp_path: 
     ("written", "said"),
     [
         ("servr: x", "1: servr: there is no such setting; do you mean 'server'?"),
-        ("files: [/a]\nserver: [a, b]", "2: server: it is no text; write one value"),
+        ("files: [/a]\nserver: [a, b]", "2: server: it is not text; write one value"),
         ("files:\n  - /a\n  - relative/b", "3: files[1]: 'relative/b' is relative; give it from the root"),
         ("files:\n  - glob: /a/plain", "2: files[0]: '/a/plain' has no *, ? or [; give it as a path"),
         ("files:\n  - glob: /a/*\n    directory: /b", "3: files[0].directory: glob is given too"),
         ("files:\n  - exclude: x", "2: files[0]: it names no files; give one of path, glob, directory"),
-        ("files:\n  - glob: /a/*\n    max_bytes: ten", "3: files[0].max_bytes: 'ten' is no size"),
+        ("files:\n  - glob: /a/*\n    max_bytes: ten", "3: files[0].max_bytes: 'ten' is not a size"),
         ("files:\n  - glob: /a/*\n    exclude: a/b", "2: files[0]: 'a/b' is a relative path; begin it with /"),
         (
             "files:\n  - path: /a\n    excldue: x",
             "3: files[0].excldue: there is no such setting; do you mean 'exclude'?",
         ),
         ("pod: a\npod: b", "2: pod: it is given twice; keep one of them"),
-        ("metadata: [a]", "1: metadata: it is no mapping"),
-        ("metadata:\n  a: {}", "2: metadata.a: it is no text"),
-        ("settle_seconds: soon", "1: settle_seconds: 'soon' is no number; give seconds"),
+        ("metadata: [a]", "1: metadata: it is not a mapping"),
+        ("metadata:\n  a: {}", "2: metadata.a: it is not text"),
+        ("settle_seconds: soon", "1: settle_seconds: 'soon' is not a number; give seconds"),
         ("pod: a\nsettle_seconds: -1", "2: settle_seconds: -1.0 is out of range; give 0 or more"),
-        ("pod: a\nrescan_seconds: nan", "2: rescan_seconds: 'nan' is no number"),
-        ("- a", "1: document: it is no mapping"),
+        ("pod: a\nrescan_seconds: nan", "2: rescan_seconds: 'nan' is not a number"),
+        ("- a", "1: document: it is not a mapping"),
         ("a: [", "write valid YAML"),
         ("a: \x01", "write valid YAML"),
     ],
@@ -130,7 +130,7 @@ def test_an_error_of_what_was_told_is_not_blamed_on_the_file(tmp_path: Path) -> 
     with pytest.raises(ConfigurationError) as raised:
         load(tmp_path, {"settle_seconds": -1}, k_yaml="settle_seconds: 1")
     assert str(raised.value).startswith("settle_seconds: -1")
-    with pytest.raises(ConfigurationError, match="KHARVEST_POLL_SECONDS: could not convert"):
+    with pytest.raises(ConfigurationError, match="KHARVEST_POLL_SECONDS: 'x' is not a number; give seconds"):
         load(tmp_path, environment={"KHARVEST_POLL_SECONDS": "x"})
     with pytest.raises(ConfigurationError, match="KHARVEST_METADATA: 'x' is not KEY=VALUE"):
         load(tmp_path, environment={"KHARVEST_METADATA": "x"})
@@ -140,7 +140,7 @@ def test_the_original_format_is_a_path_per_line(tmp_path: Path) -> None:
     assert load(tmp_path, k_conf="# c\n\n /a b \n/c\n").paths == ("/a b", "/c")
     with pytest.raises(ConfigurationError) as raised:
         load(tmp_path, k_conf="/a\nb\n")
-    assert str(raised.value) == f"{tmp_path}/k.conf:2: 'b' is no full path; give it from the root"
+    assert str(raised.value) == f"{tmp_path}/k.conf:2: 'b' is not a full path; give it from the root"
 
 
 def test_without_pyyaml_it_is_said_what_to_install(tmp_path: Path) -> None:
@@ -154,11 +154,48 @@ def test_without_pyyaml_it_is_said_what_to_install(tmp_path: Path) -> None:
     assert "k.yaml: reading YAML needs PyYAML; pip install PyYAML" in done.stderr
 
 
-def test_a_damaged_file_of_the_downward_api_is_named(tmp_path: Path) -> None:
-    (tmp_path / "podinfo").mkdir()
-    (tmp_path / "podinfo/labels").write_text('good="1"\nbad\n')
-    with pytest.raises(ConfigurationError, match=r"podinfo/labels:2: 'bad' is not KEY"):
-        load(tmp_path)
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('last-applied="' + "x" * 60_000 + '"', "its value: 60000 bytes"),
+        (f'{"k" * 318}="v"', "its key: 318 bytes"),
+        ('nul="a\\x00b"', "holds a NUL"),
+        ('surrogate="\\ud800"', "is not valid Unicode"),
+        ("bad", 'it is not KEY="VALUE"'),
+        ('half="no end', 'it is not KEY="VALUE"'),
+        ("number=1", 'it is not KEY="VALUE"'),
+        (f"deep={'[' * 5000}", 'it is not KEY="VALUE"'),
+    ],
+)
+@pytest.mark.parametrize("name", ["labels", "annotations"])
+def test_what_cannot_be_metadata_of_the_downward_api_is_left_out_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, line: str, said: str
+) -> None:
+    (tmp_path / name).write_text(f'good="1"\n{line}\nempty=""\nlines="one\\ntwo"\nunicode="gr\\u00fc\u2028"\n')
+    settings = Settings({name: ("*",)}, environment={"POD_NAME": "p"}, podinfo_directory=str(tmp_path))
+    for _ in range(2):  # it is loaded whenever a file of it may have changed
+        metadata = settings.load().metadata
+    assert metadata == {"good": "1", "empty": "", "lines": "one\ntwo", "unicode": "grü\u2028"}
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message.startswith(f"{tmp_path}/{name}:2: ")
+    assert said in message
+    assert len(message) < 500
+
+
+def test_what_is_beyond_64_pairs_of_the_downward_api_is_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "labels").write_text("".join(f'label-{number:02}="x"\n' for number in range(60)))
+    (tmp_path / "annotations").write_text("".join(f'note-{number:02}="x"\n' for number in range(5)))
+    told = {"metadata": {"app": "web", "note-04": "mine"}, "annotations": ("*",)}
+    metadata = (
+        Settings(told, environment={"POD_NAME": "p", "NODE_NAME": "n"}, podinfo_directory=str(tmp_path)).load().metadata
+    )
+    assert len(metadata) == 64
+    assert {"app", "node", "label-59", "note-00"} <= metadata.keys()
+    assert metadata["note-04"] == "mine"
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message == f"{tmp_path}/annotations: there is room for 64 pairs; left out: note-01, note-02, note-03"
 
 
 @pytest.mark.parametrize(

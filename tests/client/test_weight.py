@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from kharvest.client import limits
+from kharvest.client.config import checks
 from kharvest.spi import values
 
 FOREIGN = {
     *("kharvest.spi", "kharvest.registry", "kharvest.server", "kharvest.query", "kharvest_memory", "kharvest_sql"),
-    *("pluggy", "sqlalchemy", "yaml", "tabulate", "structlog", "wcmatch", "prometheus_client", "http.server"),
+    *("pluggy", "sqlalchemy", "yaml", "structlog", "prometheus_client", "http.server"),
 }
 
 
@@ -22,7 +22,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_the_client_loads_no_server_store_or_database_code() -> None:
-    loaded = loaded_by("import kharvest.client, kharvest.client.inotify")
+    loaded = loaded_by("import kharvest.client, kharvest.client.watch.inotify")
     assert {"kharvest.client", "grpc", "watchdog.observers.inotify_c"} <= loaded
     assert loaded & FOREIGN == set()
 
@@ -39,6 +39,6 @@ def test_a_client_that_does_not_watch_loads_no_watchdog() -> None:
 
 
 def test_the_limits_are_those_of_the_contract() -> None:
-    names = [name for name in vars(limits) if name.startswith("MAX_")]
+    names = [name for name in vars(checks) if name.startswith("MAX_")]
     assert names
-    assert {name: getattr(limits, name) for name in names} == {name: getattr(values, name) for name in names}
+    assert {name: getattr(checks, name) for name in names} == {name: getattr(values, name) for name in names}

@@ -67,6 +67,15 @@ def live(node: Node, address: str, container: Manifest) -> str:
     return done.stdout.strip() or done.stderr
 
 
+def serves(address: str, probe: Manifest) -> bool:
+    """What a kubelet that asks a server for its health is told."""
+    with grpc.insecure_channel(f"{address}:{probe['grpc']['port']}") as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)  # its stubs do not tell its methods
+        request = health_pb2.HealthCheckRequest(service=probe["grpc"].get("service", ""))
+        answer = health.Check(request, timeout=20, wait_for_ready=True)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
 def test_a_deployment_with_the_sidecar_is_harvested_by_the_server_on_sqlite(tmp_path: Path) -> None:
     ((deployment, server_container),) = ours(render(DEPLOY / "server/sqlite"))
     web = render(DEPLOY / "examples/web")
@@ -103,12 +112,9 @@ def test_a_deployment_with_the_sidecar_is_harvested_by_the_server_on_sqlite(tmp_
             start(pod, client_container, tmp_path / "web", client_mounts, web_user) as client,
         ):
             logs = (server.log, client.log)
-            with grpc.insecure_channel(
-                f"{small.back_door}:{server_container['readinessProbe']['grpc']['port']}"
-            ) as channel:
-                health: Any = health_pb2_grpc.HealthStub(channel)  # its stubs do not tell its methods
-                answer = health.Check(health_pb2.HealthCheckRequest(), timeout=20, wait_for_ready=True)
-                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+            for probe in ("startupProbe", "livenessProbe"):
+                assert serves(small.back_door, server_container[probe])
+            until(lambda: serves(small.back_door, server_container["readinessProbe"]), "a ready server", *logs)
             # The application writes as its own user, a file that nobody else may read.
             (generated / "web.conf").write_bytes(GENERATED)
             os.chown(generated / "web.conf", web_user, web_user)

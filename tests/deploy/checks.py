@@ -6,9 +6,13 @@ import argparse
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from deploy.manifests import ROOT, Manifest, containers, named, ours, template, workloads
+from deploy.manifests import ROOT, Manifest, containers, in_bytes, named, ours, template, workloads
+from kharvest.server import ServerConfig
+from kharvest.server.serving import LIVENESS, SERVICES
+from kharvest.spi import InvalidValue
 
 Check = Callable[[Sequence[Manifest]], Iterator[str]]
 
@@ -119,7 +123,7 @@ def mounts(manifests: Sequence[Manifest]) -> Iterator[str]:
 
 
 def probes(manifests: Sequence[Manifest]) -> Iterator[str]:
-    """A probe asks for a port that its container has."""
+    """A probe asks for a port that its container has, and for a service whose health is told there."""
     for workload in workloads(manifests):
         for container in containers(workload):
             known = _ports(container)
@@ -128,13 +132,16 @@ def probes(manifests: Sequence[Manifest]) -> Iterator[str]:
                     port = container.get(kind, {}).get(way, {}).get("port")
                     if port is not None and port not in {*known, *known.values()}:
                         yield f"{named(workload)}: {container['name']}: {kind} asks for port {port}, which is not there"
+                service = container.get(kind, {}).get("grpc", {}).get("service", "")
+                if service not in ("", LIVENESS, *SERVICES):
+                    yield f"{named(workload)}: {container['name']}: {kind} asks for {service!r}, which has no health"
 
 
 def listening(manifests: Sequence[Manifest]) -> Iterator[str]:
     """Our containers listen on the ports that they have, where the node and other pods reach them."""
     for workload, container in ours(manifests):
         for argument in container["args"]:
-            address = re.fullmatch(r"--(?:listen|metrics|health)=(.*):(\d+)", argument)
+            address = re.fullmatch(r"--(?:listen|listen-original|metrics|health)=(.*):(\d+)", argument)
             if address and int(address[2]) not in _ports(container).values():
                 yield f"{named(workload)}: {container['name']}: {argument} is no port of the container"
             if address and address[1]:  # 0.0.0.0 neither: the pod's address may be of IPv6
@@ -170,12 +177,24 @@ def arguments(manifests: Sequence[Manifest]) -> Iterator[str]:
         if command != container["image"].split(":")[0].removeprefix("kharvest-"):
             yield f"{where}: the image is {container['image']}, and the command {command!r}"
             continue
-        parser = _Parser(exit_on_error=False)
-        importlib.import_module(f"kharvest.cli.{command}").configure(parser)
         try:
-            parser.parse_args(rest)
-        except (argparse.ArgumentError, ValueError) as error:
+            parsed = _parsed(command, rest)
+            if command == "server":
+                _server_config(parsed)
+        except (argparse.ArgumentError, ValueError, InvalidValue) as error:
             yield f"{where}: {error}"
+
+
+def _parsed(command: str, arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(exit_on_error=False)
+    importlib.import_module(f"kharvest.cli.{command}").configure(parser)
+    return parser.parse_args(arguments)
+
+
+def _server_config(parsed: argparse.Namespace) -> ServerConfig:
+    """What the server makes of its arguments; its store comes from the environment."""
+    given = {one.name: getattr(parsed, one.name) for one in fields(ServerConfig)}
+    return ServerConfig(**{name: value for name, value in given.items() if value is not None} | {"store": "memory:"})
 
 
 class _Parser(argparse.ArgumentParser):
@@ -244,6 +263,18 @@ def resources(manifests: Sequence[Manifest]) -> Iterator[str]:
                 yield f"{named(workload)}: {container['name']}: resources are not told"
 
 
+def memory(manifests: Sequence[Manifest]) -> Iterator[str]:
+    """What callers can make a server hold is half of its limit: the rest is for caches, threads and the allocator."""
+    for workload, container in ours(manifests):
+        command, *rest = container["args"]
+        limit = container.get("resources", {}).get("limits", {}).get("memory")
+        if command != "server" or limit is None:
+            continue
+        held = _server_config(_parsed(command, rest)).max_memory_bytes
+        if 2 * held > in_bytes(limit):
+            yield f"{named(workload)}: {container['name']}: may hold {held} bytes for callers, and is given {limit}"
+
+
 def labelled(manifests: Sequence[Manifest]) -> Iterator[str]:
     """What is ours carries Kubernetes' recommended labels."""
     for manifest in manifests:
@@ -280,6 +311,7 @@ CHECKS: tuple[Check, ...] = (
     restricted_containers,
     stopping,
     resources,
+    memory,
     labelled,
     sidecars,
 )

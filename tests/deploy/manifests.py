@@ -71,6 +71,11 @@ def ours(manifests: Sequence[Manifest]) -> Iterator[tuple[Manifest, Manifest]]:
                 yield workload, container
 
 
+def in_bytes(quantity: str) -> int:
+    """A quantity of memory; the manifests have Mi and Gi."""
+    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]
+
+
 def named(manifest: Manifest) -> str:
     """KIND/NAME, for messages."""
     return f"{manifest['kind']}/{manifest['metadata']['name']}"

@@ -25,6 +25,7 @@ from deploy.manifests import (
     template,
     workloads,
 )
+from kharvest.server.serving import LIVENESS
 
 # Native sidecars are on by default since 1.29.
 VERSIONS = ("1.29", kubernetes_validate.latest_version())
@@ -117,11 +118,18 @@ FAULTS: list[tuple[str, checks.Check, Callable[[list[Manifest]], Any], str]] = [
     ("sqlite", checks.probes, lambda all_: container(all_)["readinessProbe"]["grpc"].update(port=50052), "50052"),
     (
         "sqlite",
+        checks.probes,
+        lambda all_: container(all_)["livenessProbe"]["grpc"].update(service="livenes"),
+        "'livenes'",
+    ),
+    (
+        "sqlite",
         checks.targets,
         lambda all_: only(all_, "Service")["spec"]["ports"][0].update(targetPort="http"),
         "http",
     ),
     ("sqlite", checks.listening, lambda all_: container(all_)["args"].append("--listen=0.0.0.0:1"), "no port"),
+    ("sqlite", checks.listening, lambda all_: container(all_)["args"].append("--listen-original=:50052"), "no port"),
     *(
         (
             "web",
@@ -133,6 +141,12 @@ FAULTS: list[tuple[str, checks.Check, Callable[[list[Manifest]], Any], str]] = [
     ),
     ("sqlite", checks.arguments, lambda all_: container(all_)["args"].append("--grace=1 s"), "grace"),
     ("sqlite", checks.arguments, lambda all_: container(all_)["args"].append("--strore=x"), "--strore"),
+    (
+        "sqlite-original-names",
+        checks.arguments,
+        lambda all_: container(all_)["args"].append("--max-original-bytes=500000000"),
+        "a quarter of max-memory-bytes",
+    ),
     ("web", checks.arguments, lambda all_: container(all_)["args"].append("--once-more"), "--once-more"),
     ("web", checks.environment, lambda all_: container(all_)["env"][0].update(name="POD_NAMES"), "POD_NAMES"),
     (
@@ -151,6 +165,7 @@ FAULTS: list[tuple[str, checks.Check, Callable[[list[Manifest]], Any], str]] = [
     ("sqlite", checks.restricted_pods, lambda all_: pods(all_).pop("automountServiceAccountToken"), "token"),
     ("sqlite", checks.stopping, lambda all_: pods(all_).update(terminationGracePeriodSeconds=20), "20 s"),
     ("web", checks.resources, lambda all_: container(all_).pop("resources"), "resources"),
+    ("sqlite", checks.memory, lambda all_: container(all_)["args"].append("--max-memory-bytes=1000000000"), "1Gi"),
     ("sqlite", checks.labelled, lambda all_: only(all_, "Service")["metadata"].pop("labels"), "no app.kubernetes.io"),
     ("web", checks.sidecars, lambda all_: container(all_).pop("restartPolicy"), "no sidecar"),
     ("web", checks.sidecars, lambda all_: container(all_).update(readinessProbe={}), "holds up"),
@@ -174,11 +189,34 @@ def test_every_check_is_shown_to_see_a_fault() -> None:
     assert {check for _, check, _, _ in FAULTS} == set(checks.CHECKS)
 
 
-def test_the_original_s_second_port_leads_to_the_one_port(rendered: dict[str, list[Manifest]]) -> None:
+def test_a_store_that_is_away_makes_the_server_unready_and_never_restarts_it(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    for name in ("sqlite", "postgresql", "sqlite-original-names"):
+        server = container(rendered[name])
+        assert server["readinessProbe"]["grpc"] == {"port": 50051}
+        for probe in ("startupProbe", "livenessProbe"):
+            assert server[probe]["grpc"] == {"port": 50051, "service": LIVENESS}
+
+
+def test_the_original_s_two_ports_lead_to_the_port_for_large_messages(rendered: dict[str, list[Manifest]]) -> None:
     services = {one["metadata"]["name"]: one for one in rendered["sqlite-original-names"] if one["kind"] == "Service"}
     assert services.keys() == {"kharvest", "kharvest-server"}
     ports = services["kharvest"]["spec"]["ports"]
-    assert [(port["port"], port["targetPort"]) for port in ports] == [(50051, "grpc"), (50052, "grpc")]
+    assert [(port["port"], port["targetPort"]) for port in ports] == [(50051, "original"), (50052, "original")]
+
+
+def test_the_original_s_namespaces_reach_the_port_for_large_messages_and_no_other(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    policies = {
+        one["metadata"]["name"]: one for one in rendered["sqlite-original-names"] if one["kind"] == "NetworkPolicy"
+    }
+    (rule,) = policies["kharvest-original-clients"]["spec"]["ingress"]
+    assert [port["port"] for port in rule["ports"]] == ["original"]
+    assert all(
+        port["port"] != "original" for one in policies["kharvest-server"]["spec"]["ingress"] for port in one["ports"]
+    )
 
 
 def test_postgresql_keeps_two_of_three_servers_through_a_drain(rendered: dict[str, list[Manifest]]) -> None:

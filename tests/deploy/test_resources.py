@@ -19,9 +19,10 @@ from pathlib import Path
 
 import pytest
 from harness import LegacyPod, Pod, ServerProcess, announced, content_of
+from harness.real.server import free_port
 from harness.servers import resident_bytes
 
-from deploy.manifests import DEPLOY, Manifest, ours, render
+from deploy.manifests import DEPLOY, Manifest, in_bytes, ours, render
 from kharvest.wire import v2_pb2 as v2
 
 logger = logging.getLogger(__name__)
@@ -34,16 +35,16 @@ OLD_STORES, OLD_BYTES = 4, 64 * MIB
 WATCHED = 100
 
 
-def asked(overlay: str) -> Manifest:
-    """The resources of the one container of ours."""
+def deployed(overlay: str) -> Manifest:
+    """The one container of ours."""
     ((_, container),) = ours(render(DEPLOY / overlay))
-    found: Manifest = container["resources"]
-    return found
+    return container
 
 
-def in_bytes(quantity: str) -> int:
-    """A quantity of memory; the manifests have Mi and Gi."""
-    return int(quantity[:-2]) * {"Mi": MIB, "Gi": 1024 * MIB}[quantity[-2:]]
+def started(container: Manifest, store: str, original: str = "") -> ServerProcess:
+    """A server with the limits that the manifest gives it; its ports are other ones."""
+    limits = [argument for argument in container["args"] if argument.startswith("--max-")]
+    return ServerProcess(store, *limits, *([f"--listen-original={original}"] if original else []))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -74,8 +75,9 @@ def fleet(server: ServerProcess) -> None:
 
 @pytest.mark.slow
 def test_the_server_asks_for_the_memory_that_a_fleet_takes(tmp_path: Path) -> None:
-    resources = asked("server/sqlite")
-    with ServerProcess(f"sqlite:///{tmp_path}/store.db") as server:
+    container = deployed("server/sqlite")
+    resources = container["resources"]
+    with started(container, f"sqlite:///{tmp_path}/store.db") as server:
         idle = server.resident_bytes()
         fleet(server)
         loaded, peak = server.resident_bytes(), server.resident_bytes(peak=True)
@@ -89,12 +91,14 @@ def test_the_server_asks_for_the_memory_that_a_fleet_takes(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_server_is_allowed_what_files_in_one_message_take(tmp_path: Path) -> None:
     """The original protocol holds a whole file in one message."""
-    resources = asked("examples/sqlite-original-names")
-    with ServerProcess(f"sqlite:///{tmp_path}/store.db") as server:
+    container = deployed("examples/sqlite-original-names")
+    resources = container["resources"]
+    address = f"127.0.0.1:{free_port()}"
+    with started(container, f"sqlite:///{tmp_path}/store.db", original=address) as server:
 
         def store(number: int) -> None:
             body = content_of(number, OLD_BYTES)
-            with LegacyPod(server.address, f"old-{number}") as old:
+            with LegacyPod(address, f"old-{number}") as old:
                 old.notify(f"/var/core-{number}", body)
                 old.store(f"/var/core-{number}", body)
 
@@ -120,7 +124,7 @@ def client(server: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.slow
 def test_the_sidecar_asks_for_the_memory_that_it_takes(tmp_path: Path) -> None:
-    resources = asked("examples/web")
+    resources = deployed("examples/web")["resources"]
     (tmp_path / "watched").mkdir()
     for number in range(WATCHED):
         (tmp_path / f"watched/{number}.conf").write_text(f"{number}\n")

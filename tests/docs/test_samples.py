@@ -1,8 +1,9 @@
-"""Every command and every Python sample in the docs runs.
+"""Every command and every Python sample in the docs runs, and prints what the docs show.
 
 A page is a session: its `console` blocks run in one shell in an empty folder, in their order, and its `python` blocks
 run in the same folder. What the page says of the default address happens at a free one. A page whose samples need a
-server that they do not start themselves finds one running.
+server that they do not start themselves finds one running. Lines without a `$` are output: they come in this order,
+with anything where the page has `…`, and columns of any width.
 """
 
 from __future__ import annotations
@@ -35,6 +36,17 @@ def commands(block: str) -> list[str]:
     """What a reader would type of a console block."""
     lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
     return [line for line in lines if not line.startswith(LEFT_OUT)]
+
+
+def shown(page: Path) -> list[str]:
+    """The lines of output that a page shows, as patterns."""
+    sessions = [block for language, block in blocks(page) if language == "console" and block.startswith("$ ")]
+    return [pattern(line) for block in sessions for line in block.splitlines() if line and not line.startswith("$ ")]
+
+
+def pattern(line: str) -> str:
+    words = (".*".join(map(re.escape, word.split("…"))) for word in line.split())
+    return rf"^{r'[ ]+'.join(words)} *$"
 
 
 def session(page: Path) -> str:
@@ -89,13 +101,28 @@ def test_the_samples_of_a_page_run(page: Path, tmp_path: Path) -> None:
         )
         output, _ = shell.communicate(timeout=120)
     assert shell.returncode == 0, f"{script}\n---\n{output}"
+    position = 0
+    for line in shown(page):
+        found = re.compile(line.replace(re.escape(DEFAULT_ADDRESS), re.escape(address)), re.MULTILINE).search(
+            output, position
+        )
+        assert found, f"{line} is not in the output from here:\n{output[position:]}"
+        position = found.end()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+    for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
         if not target.startswith("http"):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            file = page.parent / target if target else page
+            assert file.exists(), f"{page.name} links to {target}"
+            assert not heading or heading in headings(file), f"{page.name} links to {target}#{heading}"
+
+
+def headings(page: Path) -> set[str]:
+    """The names by which links find a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:

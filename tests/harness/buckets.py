@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from harness.stores import content_of
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature, Store
 from kharvest_fsspec.bucket import Bucket, Entry
+from kharvest_sql.room import Allotment
 
 T = TypeVar("T")
 
@@ -42,6 +44,12 @@ class WatchedBucket:
     def upload(self, name: str, parts: Iterable[bytes]) -> None:
         self._pass("upload", name, lambda: self.bucket.upload(name, parts))
 
+    def room_for(self, wanted: int) -> AbstractContextManager[Allotment]:
+        return self.bucket.room_for(wanted)
+
+    def spare_room(self) -> AbstractContextManager[None]:
+        return self.bucket.spare_room()
+
     def remove(self, names: Collection[str]) -> None:
         self._pass("remove", "", lambda: self.bucket.remove(names))
 
@@ -50,6 +58,9 @@ class WatchedBucket:
 
     def modified_ns(self, name: str) -> int:
         return self._pass("modified_ns", name, lambda: self.bucket.modified_ns(name))
+
+    def now_ns(self) -> int:
+        return self._pass("now_ns", "", self.bucket.now_ns)
 
     def is_empty(self) -> bool:
         return self._pass("is_empty", "", self.bucket.is_empty)

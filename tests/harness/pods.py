@@ -124,13 +124,25 @@ class Pod:
             assert v2.REFUSED not in answers
         return uploads
 
-    def references(self, limit: int = 10_000, **filters: Any) -> list[v2.Reference]:
-        request = v2.ReferencesRequest(filter=v2.Filter(**filters), limit=limit)
-        return list(self.query.References(request, timeout=CALL_SECONDS).references)
+    def references(self, **filters: Any) -> list[v2.Reference]:
+        found: list[v2.Reference] = []
+        request = v2.ReferencesRequest(filter=v2.Filter(**filters), limit=10_000)
+        while True:
+            reply = self.query.References(request, timeout=CALL_SECONDS)
+            found += reply.references
+            if not reply.next_cursor:
+                return found
+            request.cursor = reply.next_cursor
 
-    def files(self, limit: int = 10_000, **filters: Any) -> list[v2.FileSummary]:
-        request = v2.FilesRequest(filter=v2.Filter(**filters), limit=limit)
-        return list(self.query.Files(request, timeout=CALL_SECONDS).files)
+    def files(self, **filters: Any) -> list[v2.FileSummary]:
+        found: list[v2.FileSummary] = []
+        request = v2.FilesRequest(filter=v2.Filter(**filters), limit=10_000)
+        while True:
+            reply = self.query.Files(request, timeout=CALL_SECONDS)
+            found += reply.files
+            if not reply.next_cursor:
+                return found
+            request.cursor = reply.next_cursor
 
     def content(self, sha256: bytes, offset: int = 0) -> bytes:
         replies = self.query.Content(v2.ContentRequest(sha256=sha256, offset=offset), timeout=CALL_SECONDS)

@@ -20,7 +20,7 @@ START_SECONDS = 30.0
 class ServerThread:
     """A server of this process, on an event loop in a thread of its own, on a free port."""
 
-    def __init__(self, store: str, listen: str = "127.0.0.1:0", **settings: float) -> None:
+    def __init__(self, store: str, listen: str = "127.0.0.1:0", **settings: float | str) -> None:
         self._config = ServerConfig(store=store, listen=listen, **settings)  # type: ignore[arg-type]
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -43,6 +43,10 @@ class ServerThread:
     @property
     def address(self) -> str:
         return self.server.address
+
+    @property
+    def original_address(self) -> str:
+        return f"127.0.0.1:{self.server.original_port}"
 
     def stop(self) -> None:
         if self._thread.is_alive():

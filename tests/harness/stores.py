@@ -91,8 +91,9 @@ def check_put_that_fails(store: Store, sent: bytes) -> None:
         yield sent
         raise RuntimeError("sender died")
 
+    whole = content_of(sent + b"and the rest")
     with pytest.raises(RuntimeError, match="sender died"):
-        store.put(content_of(b"whole"), broken())
+        store.put(whole, broken())
     assert list(store.contents()) == []
     with pytest.raises(UnknownContent):
-        list(store.read(content_of(b"whole").sha256))
+        list(store.read(whole.sha256))

@@ -74,9 +74,8 @@ def test_the_core_works_alone_and_says_how_to_get_a_store(wheels: Path, tmp_path
     run(python, "-m", "pip", "install", "--quiet", "--find-links", wheels, "kharvest", "--constraint", constraints)
     kharvest = environment / "bin/kharvest"
     assert json.loads(run(kharvest, "stores", "--json", cwd=tmp_path)) == []
-    refused = subprocess.run(
-        [kharvest, "server", "--store", "sqlite:///s.db"], capture_output=True, text=True, check=False
-    )
+    server = [str(kharvest), "server", "--listen", "127.0.0.1:0", "--store", "sqlite:///s.db"]
+    refused = subprocess.run(server, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "pip install 'kharvest[sql]'" in refused.stderr
 
@@ -91,7 +90,8 @@ def test_kharvest_with_the_mongo_extra_has_its_driver(wheels: Path, tmp_path: Pa
     listed = json.loads(run(kharvest, "stores", "--json", "--check", cwd=tmp_path))
     assert {one["distribution"]: one["state"] for one in listed} == {"kharvest-mongo": "ok"}
     url = "mongodb://user:hunter2@127.0.0.1:1/kharvest?serverSelectionTimeoutMS=200"
-    refused = subprocess.run([kharvest, "server", "--store", url], capture_output=True, text=True, check=False)
+    server = [str(kharvest), "server", "--listen", "127.0.0.1:0", "--store", url, "--start-seconds", "0.1"]
+    refused = subprocess.run(server, capture_output=True, text=True, check=False)
     assert refused.returncode == 6
-    assert "store unavailable: 127.0.0.1:1" in refused.stderr
+    assert "store unavailable: no answer from the server: 127.0.0.1:1" in refused.stderr
     assert "hunter2" not in refused.stdout + refused.stderr

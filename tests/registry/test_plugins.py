@@ -156,9 +156,68 @@ def test_a_backend_for_another_spi_is_refused_with_what_to_upgrade(tmp_path: Pat
     assert f"upgrade {upgrade}" in run.stderr
 
 
+DECLARING = """
+from kharvest.spi import Backend, Capability, hookimpl
+
+class Store:
+    capabilities = frozenset({Capability.SHARED})
+    def close(self):
+        print("{module} was closed", flush=True)
+
+@hookimpl
+def kharvest_backend(scheme):
+    declared = {Capability.DURABLE, Capability.SHARED} if scheme == "durable" else {Capability.SHARED}
+    opened = lambda url: Store()
+    return Backend(spi_version=({spi}), capabilities=frozenset(declared), open=opened, open_references=opened)
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("--contents", "memory:")], ids=["whole", "half"])
+def test_a_store_with_less_than_its_backend_declares_is_closed_and_refused(
+    tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    install(tmp_path, "acme-store", ("durable", "shared"), DECLARING)
+    run = kharvest(tmp_path, "server", "--store", "durable://here", *more)
+    assert run.returncode == 1
+    assert "acme-store declares that stores of 'durable' are durable, and opened one that is not" in run.stderr
+    assert run.stdout == "acme_store was closed\n"
+
+
+def test_what_each_scheme_of_a_distribution_gives_is_listed(tmp_path: Path) -> None:
+    install(tmp_path, "acme-store", ("durable", "other", "shared"), DECLARING)
+    listed = {one["distribution"]: one for one in json.loads(kharvest(tmp_path, "stores", "--json").stdout)}
+    assert listed["acme-store"]["capabilities"] == {
+        "durable": ["durable", "shared"],
+        "other": ["shared"],
+        "shared": ["shared"],
+    }
+    rows = [" ".join(line.split()) for line in kharvest(tmp_path, "stores").stdout.splitlines()]
+    assert "acme-store 1.0 1.0 durable durable, shared ok" in rows
+    assert "acme-store 1.0 1.0 other, shared shared ok" in rows
+
+
+def test_a_scheme_that_cannot_be_loaded_leaves_the_others_of_its_distribution_as_they_are(tmp_path: Path) -> None:
+    install(tmp_path, "acme-store", ("acme", "twice"), WORKING)
+    install(tmp_path, "other-store", ("twice",), WORKING)
+    listed = {one["distribution"]: one for one in json.loads(kharvest(tmp_path, "stores", "--json").stdout)}
+    assert listed["acme-store"]["state"] == "broken"
+    assert listed["acme-store"]["capabilities"] == {"acme": [], "twice": None}
+    rows = [" ".join(line.split()) for line in kharvest(tmp_path, "stores").stdout.splitlines()]
+    assert "acme-store 1.0 1.0 acme - ok" in rows
+
+
+def test_a_backend_whose_driver_is_not_installed_is_named(tmp_path: Path) -> None:
+    source = WORKING.replace('raise InvalidStoreURL(url, "this is {module}", "nothing to do")', "import no_such_driver")
+    install(tmp_path, "acme-store", ("acme",), source)
+    run = kharvest(tmp_path, "server", "--store", "acme://here")
+    assert run.returncode == 1
+    assert "acme-store, the backend for 'acme', cannot be loaded" in run.stderr
+    assert "no_such_driver" in run.stderr
+
+
 def test_what_is_installed_here_is_whole(tmp_path: Path) -> None:
     run = kharvest(tmp_path, "stores", "--json", "--check")
     assert run.returncode == 0, run.stdout
     listed = {one["distribution"]: one for one in json.loads(run.stdout)}
     assert listed["kharvest-memory"]["schemes"] == ["memory"]
-    assert listed["kharvest-sql"]["capabilities"] == ["durable", "shared"]
+    assert listed["kharvest-sql"]["capabilities"]["sqlite"] == ["durable", "shared"]

@@ -60,6 +60,13 @@ def test_a_bad_file_is_refused_and_the_others_of_its_call_are_not(pod: Pod, bad:
         assert words in refusal.message
 
 
+@pytest.mark.parametrize("path", ["/etc//a", "/etc/./a", "/etc/../a", "//a", "/etc/a/", "/etc/.", "/etc/..", "/"])
+def test_a_path_that_is_not_normal_is_refused(pod: Pod, path: str) -> None:
+    reply = pod.announce(announced(path, b"a"), announced("/etc/...a", b"b"))
+    assert list(reply.answers) == [v2.REFUSED, v2.UPLOAD]
+    assert "not normal" in reply.refusals[0].message
+
+
 def test_a_path_twice_in_one_call_is_refused_the_second_time(pod: Pod) -> None:
     reply = pod.announce(GOOD, announced("/etc/good", b"other"))
     assert list(reply.answers) == [v2.UPLOAD, v2.REFUSED]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 import pytest
@@ -17,7 +18,8 @@ from harness.waiting import wait_until_held
 from kharvest import spi
 from kharvest.registry import open_store
 from kharvest.registry.guarded import GuardedStore
-from kharvest.server.clock import Clock
+from kharvest.server.announcement import Announced
+from kharvest.server.clock import StoreClock, steady_ns
 from kharvest.server.config import ServerConfig
 from kharvest.server.elections import Elections
 from kharvest.spi import Signature, StoreUnavailable
@@ -206,15 +208,45 @@ def test_a_claim_that_fails_late_ends_nobody_else_s_election(monkeypatch: pytest
 
     async def play() -> None:
         with ThreadPoolExecutor(2) as executor:
-            elections = Elections(store, executor, Clock(), ServerConfig(store="memory:"))
+            elections = Elections(store, executor, StoreClock(store.now_ns, 10), ServerConfig(store="memory:"))
             signature = Signature("/a", b"m" * 16)
-            first = asyncio.create_task(elections.elect(spi.Pod("shop", "first"), [signature], 10))
+            file = Announced(signature, None)
+            first = asyncio.create_task(elections.elect(spi.Pod("shop", "first"), [file], 10))
             await asyncio.to_thread(asked.wait, 20)
-            elections.end_any(signature.md5)
-            assert await elections.elect(spi.Pod("shop", "second"), [signature], 10) == {signature}
+            elections.arrived(signature.md5)
+            assert await elections.elect(spi.Pod("shop", "second"), [file], 10) == {signature}
             failing.set()
             with pytest.raises(StoreUnavailable):
                 await first
             assert elections.begin(spi.Pod("shop", "second"), signature).pod.name == "second"
 
     asyncio.run(play())
+
+
+def _steady_at(offset_ns: int) -> int:
+    return steady_ns() + offset_ns
+
+
+def test_servers_whose_clocks_are_an_hour_apart_have_one_election() -> None:
+    """Leases go by the store's clock: one server's would have ended before they began, another's never."""
+    hour_ns = 3600 * 10**9
+    store = open_store("memory:")
+    file = Announced(Signature("/a", b"m" * 16), None)
+
+    async def play() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            config = ServerConfig(store="memory:", lease_seconds=0.3, poll_seconds=0.05)
+            behind, ahead = (
+                Elections(store, executor, StoreClock(store.now_ns, 10, partial(_steady_at, by)), config)
+                for by in (-hour_ns, hour_ns)
+            )
+            pods = (spi.Pod("shop", "first"), spi.Pod("shop", "second"))
+            assert await behind.elect(pods[0], [file], 0.3) == {file.signature}
+            assert await ahead.elect(pods[1], [file], 0.3) == set()
+            # The first server is dead from here on: nothing extends its claim.
+            ahead.start()
+            while not await ahead.elect(pods[1], [file], 0.3):
+                await ahead.wait(pods[1], [file.signature], 10)
+            await ahead.close()
+
+    asyncio.run(asyncio.wait_for(play(), 60))

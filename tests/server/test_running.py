@@ -51,7 +51,7 @@ def test_metrics_tell_what_was_moved_and_what_was_spared(sqlite_url: str) -> Non
     assert "kharvest_uploaded_bytes_total 5.0" in text
     assert "kharvest_spared_bytes_total 10.0" in text
     assert 'kharvest_uploads_total{result="stored"} 1.0' in text
-    assert 'kharvest_store_seconds_count{operation="record"}' in text
+    assert 'kharvest_store_seconds_count{operation="append"}' in text
 
 
 def test_without_a_host_it_listens_on_addresses_of_both_kinds() -> None:
@@ -166,6 +166,6 @@ def test_no_call_on_the_store_runs_on_the_event_loop(store_url: str) -> None:
         old.store("/etc/b", b"b")
         old.user.Keys(Empty())
         old.user.PodReferences(legacy.PodIdentifier(podName="old-1", namespace="shop"))
-    expected = {"put", "read", "present", "record", "known", "newest", "references", "files", "claim", "release"}
+    expected = {"put", "read", "present", "append", "known", "newest", "references", "files", "claim", "release"}
     assert expected <= threads.keys()
     assert "server" not in set().union(*(threads[operation] for operation in expected))

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
-from kharvest.spi import InvalidStoreURL, mask_url, scheme_of
+from kharvest.spi import InvalidStoreURL, mask_url, scheme_of, secrets_of
 
 _USER = re.compile(r"(?P<name>[^:/@]*):(?P<secret>.*)@", re.DOTALL)
+
+
+class Secrets:
+    """What a URL must not show, hidden wherever it stands in a text."""
+
+    def __init__(self, url: str = "") -> None:
+        whole = secrets_of(url)
+        self._secrets = sorted({*whole, *map(quote_plus, whole), *map(quote, whole)}, key=len, reverse=True)
+
+    def hide(self, text: str) -> str:
+        """The text with `***` in their place, however they are quoted in it."""
+        for secret in self._secrets:  # a longer one may have a shorter one in it
+            text = text.replace(secret, "***")
+        return text
+
+
+NO_SECRETS = Secrets()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +38,7 @@ class Address:
         root: what is behind `://`, without user and options.
         user: the name and the secret before an `@`.
         options: those behind `?`.
+        secrets: what of all this must not be shown.
     """
 
     masked: str
@@ -28,6 +46,7 @@ class Address:
     root: str
     user: tuple[str, str] | None
     options: dict[str, str]
+    secrets: Secrets
 
 
 def parse(url: str) -> Address:
@@ -49,4 +68,4 @@ def parse(url: str) -> Address:
     if found := _USER.match(root):
         user = unquote(found["name"]), unquote(found["secret"])
         root = root[found.end() :]
-    return Address(masked, protocol, root, user, dict(parse_qsl(query, keep_blank_values=True)))
+    return Address(masked, protocol, root, user, dict(parse_qsl(query, keep_blank_values=True)), Secrets(url))

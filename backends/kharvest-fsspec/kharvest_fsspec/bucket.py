@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 from kharvest.spi import Capability
+from kharvest_sql.room import Allotment
 
 
 class Missing(Exception):
@@ -66,6 +68,17 @@ class Bucket(Protocol):
         It is visible whole, after the last part was drawn, or not at all: what `parts` raise is passed on.
         """
 
+    def room_for(self, wanted: int) -> AbstractContextManager[Allotment]:
+        """Room for an upload of so many bytes, promised until the block ends.
+
+        Raises:
+            StoreFull: they do not fit beside what other uploads of this process are promised. A place that does not
+                tell how much room it has raises it when it is written.
+        """
+
+    def spare_room(self) -> AbstractContextManager[None]:
+        """What the place holds in reserve can be used meanwhile, for removing."""
+
     def remove(self, names: Collection[str]) -> None:
         """Remove objects; what is not there is passed over."""
 
@@ -78,6 +91,9 @@ class Bucket(Protocol):
         Raises:
             Missing
         """
+
+    def now_ns(self) -> int:
+        """The clock of the place, to the second at least: found by writing something, not more than an object."""
 
     def is_empty(self) -> bool:
         """Whether the place holds no object at all, also none of somebody else."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kharvest_fsspec import frames
+from kharvest_fsspec import frames, scratch
 from kharvest_fsspec.bucket import Bucket, Missing
 from kharvest_fsspec.frames import HEADER, TRAILER, Header, damaged
 from kharvest_fsspec.index import Index
@@ -87,7 +87,7 @@ class Checkpoints:
             if newest is None:
                 break
             path = folder / f"checkpoint-{secrets.token_hex(4)}.db"
-            with suppress(Missing):  # a newer one came, and another, while we read this one
+            with scratch.told(path), suppress(Missing):  # a newer one came, and another, while we read this one
                 return Fetched(newest, path, self._read(newest, path))
         if newest is None:
             return None
@@ -151,7 +151,8 @@ class Checkpoints:
             number = index.copy_to(copy, self._remembered)
             name = f"{_FOLDER}/{number:020}-{secrets.token_hex(8)}"
             counted = _Counted()
-            self._bucket.upload(name, counted.parts(self._header(number), copy))
+            with scratch.told(copy):
+                self._bucket.upload(name, counted.parts(self._header(number), copy))
         finally:
             copy.unlink(missing_ok=True)
         now_ns = self._bucket.modified_ns(name)

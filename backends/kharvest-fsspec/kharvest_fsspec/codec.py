@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from kharvest.spi import Content, Metadata, Order, Pod, Query, Reference, Signature
-from kharvest_fsspec.operations import Claim, Discard, Forget, Operation, Publish, Record, Release, Sweep
+from kharvest_fsspec.operations import Append, Claim, Discard, Forget, Operation, Publish, Record, Release, Sweep
 
 K = TypeVar("K", bound=Hashable)
 
@@ -46,8 +46,10 @@ class _Numbered(Generic[K]):
 
 def _encoded(operation: Operation) -> list[object]:
     match operation:
-        case Record():
-            return _encoded_record(operation)
+        case Record(files, references):
+            return ["record", *_encoded_batch(files, references)]
+        case Append(files, references):
+            return ["append", *_encoded_batch(files, references)]
         case Forget(query):
             return ["forget", _encoded_query(query)]
         case Claim(keys, holder, now_ns, until_ns):
@@ -62,30 +64,29 @@ def _encoded(operation: Operation) -> list[object]:
             return ["sweep", list(object_names), at_ns]
 
 
-def _encoded_record(operation: Record) -> list[object]:
+def _encoded_batch(files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[object]:
     signatures, pods, sets = _Numbered[Signature](), _Numbered[Pod](), _Numbered[Metadata]()
-    files = [(signatures.number(signature), content) for signature, content in operation.files.items()]
-    references = [
+    numbered_files = [(signatures.number(signature), content) for signature, content in files.items()]
+    numbered = [
         (one.observed_at_ns, signatures.number(one.signature), pods.number(one.pod), sets.number(one.metadata))
-        for one in operation.references
+        for one in references
     ]
     return [
-        "record",
         signatures.listed(lambda signature: [signature.path, signature.md5.hex()]),
         pods.listed(lambda pod: [pod.namespace, pod.name]),
         sets.listed(lambda metadata: list(metadata.items())),
-        [[number, *_encoded_content(content)] for number, content in files],
-        references,
+        [[number, *_encoded_content(content)] for number, content in numbered_files],
+        numbered,
     ]
 
 
-def _decoded_record(
+def _decoded_batch(
     signatures: list[Any], pods: list[Any], sets: list[Any], files: list[Any], references: list[Any]
-) -> Record:
+) -> tuple[dict[Signature, Content], list[Reference]]:
     by_signature = [Signature(path, bytes.fromhex(md5)) for path, md5 in signatures]
     by_pod = [Pod(namespace, name) for namespace, name in pods]
     by_set = [Metadata(dict(pairs)) for pairs in sets]
-    return Record(
+    return (
         {by_signature[number]: _decoded_content(content) for number, *content in files},
         [
             Reference(by_signature[signature], by_pod[pod], by_set[metadata], at_ns)
@@ -137,7 +138,8 @@ def _bytes_of(texts: list[str]) -> list[bytes]:
 
 
 _DECODERS: dict[str, Callable[..., Operation]] = {
-    "record": _decoded_record,
+    "record": lambda *batch: Record(*_decoded_batch(*batch)),
+    "append": lambda *batch: Append(*_decoded_batch(*batch)),
     "forget": lambda query: Forget(_decoded_query(query)),
     "claim": lambda keys, holder, now_ns, until_ns: Claim(_bytes_of(keys), holder, now_ns, until_ns),
     "release": lambda keys, holder: Release(_bytes_of(keys), holder),

@@ -8,8 +8,9 @@ store closes: nothing in it need survive, and nothing is synced.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +18,14 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, create_engine, event
 
 from kharvest.spi import Conflict, Content, InvalidValue, StoreCorrupt, StoreUnavailable, UnknownContent
-from kharvest_fsspec.operations import Claim, Discard, Forget, Operation, Publish, Record, Release, Sweep
+from kharvest_fsspec import scratch
+from kharvest_fsspec.operations import Append, Claim, Discard, Forget, Operation, Publish, Record, Release, Sweep
 from kharvest_sql import versions
 from kharvest_sql.database import Session
 from kharvest_sql.dialects import Sqlite
-from kharvest_sql.failures import told
+from kharvest_sql.disks import OpenFiles
 from kharvest_sql.references import SqlReferences
+from kharvest_sql.room import Allotment, unlimited
 from kharvest_sql.schema import REFERENCES
 
 T = TypeVar("T")
@@ -70,8 +73,12 @@ class _Connected:
     def write(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:  # noqa: ARG002  nothing is
         return operation(self._session)
 
-    def require_room(self, wanted: int) -> None:
+    def remove(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:
+        return self.write(operation, durable=durable)
+
+    def room_for(self, wanted: int) -> AbstractContextManager[Allotment]:
         """Contents are elsewhere."""
+        return unlimited(wanted)
 
     def close(self) -> None:
         """Whoever opened it closes it."""
@@ -115,6 +122,8 @@ class Change:
             case Record(files, references):
                 self._references.record(files, references)
                 return None
+            case Append(files, references):
+                return self._references.append(files, references)
             case Forget(query):
                 return self._references.forget(query)
             case Claim(keys, holder, now_ns, until_ns):
@@ -173,6 +182,8 @@ class Index:
             hide_parameters=True,
         )
         event.listen(self._engine, "connect", _set_up)
+        self._files = OpenFiles()
+        self._writing = threading.RLock()  # held while the writer's connection is in use: SQLite may not close it then
         self._writer: Connection | None = None
         self._references: SqlReferences | None = None  # of the writer; None when what it remembers may be wrong
         self.reading = SqlReferences(_Reading(self), ExitStack())
@@ -184,24 +195,29 @@ class Index:
             StoreCorrupt: it is none.
             IncompatibleSchema: it is of another version of kharvest-sql.
         """
-        if checkpoint is None:
-            self._path.write_bytes(_empty())
-        else:
-            checkpoint.replace(self._path)
-        with told():
+        with self._told():
+            if checkpoint is None:
+                self._path.write_bytes(_empty())
+            else:
+                checkpoint.replace(self._path)
             self._connect()
         self._check()
+        with self._told():
+            self._files.watch(self._path, Path(f"{self._path}-wal"), Path(f"{self._path}-shm"))
+
+    def _told(self) -> AbstractContextManager[None]:
+        return scratch.told(self._path)
 
     def restart(self, checkpoint: Path) -> None:
         """Go on with a checkpoint's state, in the place of the one there is."""
         self._references = None
-        with told(), closing(sqlite3.connect(checkpoint)) as source:
+        with self._writing, self._told(), closing(sqlite3.connect(checkpoint)) as source:
             driver: Any = self._connect().connection.driver_connection
             source.backup(driver)
         self._check()
 
     def _check(self) -> None:
-        with told(), self._engine.connect() as connection:
+        with self._told(), self._engine.connect() as connection:
             if versions.pair_of(connection, _WHERE) != _PAIR:
                 raise StoreCorrupt("a checkpoint holds no index")
 
@@ -214,7 +230,8 @@ class Index:
     @contextmanager
     def change(self) -> Iterator[Change]:
         """A transaction, which is undone when the block raises."""
-        with told():
+        self._files.check()
+        with self._writing, self._told():
             connection = self._connect()
             session = Session(connection, self._dialect)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -242,7 +259,8 @@ class Index:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A snapshot."""
-        with told(), self._engine.connect() as connection:
+        self._files.check()
+        with self._told(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
                 yield Session(connection, self._dialect)
@@ -300,9 +318,9 @@ class Index:
 
     def copy_to(self, path: Path, checkpoints: dict[int, int]) -> int:
         """Write the state as of now into a new file, with these checkpoints to remember; return its number."""
-        with told(), self._engine.connect() as connection:
+        with self._told(), self._engine.connect() as connection:
             connection.exec_driver_sql("VACUUM INTO ?", (str(path),))
-        with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+        with self._told(), closing(sqlite3.connect(path, isolation_level=None)) as copy:
             copy.execute("PRAGMA synchronous = OFF")
             copy.execute("BEGIN")
             copy.execute("DELETE FROM kharvest_fsspec_checkpoint")
@@ -312,10 +330,11 @@ class Index:
 
     def close(self) -> None:
         """Close all connections. Whoever made the folder removes it."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        self._engine.dispose()
+        with self._writing:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            self._engine.dispose()
 
 
 class _Reading(_Connected):
@@ -350,4 +369,5 @@ def _empty() -> bytes:
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("PRAGMA journal_mode = WAL")

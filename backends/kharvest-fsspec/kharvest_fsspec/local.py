@@ -7,15 +7,19 @@ import fcntl
 import os
 import secrets
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from kharvest.spi import Capability, StoreFull, StoreUnavailable, Unsupported
+from kharvest_fsspec import marker
 from kharvest_fsspec.bucket import Entry, Exists, Missing
+from kharvest_sql.disks import OpenFiles, told_as
+from kharvest_sql.room import Allotment, Promises, Reserve, most_log_bytes, require_room
 
 _UPLOADS = "uploads"
 _FOLDERS = frozenset({_UPLOADS, "log", "contents", "checkpoints"})
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_RESERVE = "kharvest-reserve"
+_RESERVE_BYTES = 4 * 2**20
 _NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS})
 
 
@@ -31,15 +35,45 @@ class LocalBucket:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._promises = Promises()
+        self._reserve = Reserve(root / _RESERVE, min(_RESERVE_BYTES, most_log_bytes(root)))
+        self._files = OpenFiles()
+        self._marker: int | None = None
 
     def prepare(self) -> None:
-        """See to it that this user may write here, and remove what killed processes left."""
+        """See to it that this user may write here, and remove what killed processes left.
+
+        From here on the marker is held open: the directory is this store as long as its path leads to that very file.
+        """
+        with self._told(marker.NAME):
+            self._marker = os.open(self._root / marker.NAME, os.O_RDONLY | os.O_CLOEXEC)
+            self._files.watch(self._root / marker.NAME)
+        try:
+            self._look()
+        except StoreFull:
+            with self._reserve.given_up():
+                self._look()
+        self._reserve.hold()
+
+    def _look(self) -> None:
         with self._upload():
             pass
         with self._told(_UPLOADS):
             for path in (self._root / _UPLOADS).iterdir():
                 with suppress(FileNotFoundError):
                     _remove_if_left(path)
+
+    def room_for(self, wanted: int) -> AbstractContextManager[Allotment]:
+        return self._promises.promise(wanted, self._require_room)
+
+    def _require_room(self, promised: int) -> None:
+        with self._told("room"):
+            self._reserve.hold()
+            kept = most_log_bytes(self._root) + self._reserve.missing()
+            require_room(self._root / "contents", promised, kept)
+
+    def spare_room(self) -> AbstractContextManager[None]:
+        return self._reserve.given_up()
 
     def get(self, name: str) -> bytes:
         with self._told(name):
@@ -109,6 +143,7 @@ class LocalBucket:
                     ) from error
                 raise
             _sync_folder(target.parent)
+        self._files.check()  # what is in a directory that nobody finds again is not acknowledged
 
     def _make_folder(self, folder: Path) -> None:
         try:
@@ -136,6 +171,11 @@ class LocalBucket:
         with self._told(name):
             return (self._root / name).stat().st_ctime_ns
 
+    def now_ns(self) -> int:
+        # A file that was just made has the time of whoever keeps the directory, a file server's too.
+        with self._upload() as (descriptor, _path), self._told(_UPLOADS):
+            return os.fstat(descriptor).st_ctime_ns
+
     def is_empty(self) -> bool:
         with self._told(self._root):
             # Folders of ours with nothing in them are what another process made just before it makes the marker.
@@ -145,10 +185,14 @@ class LocalBucket:
             )
 
     def close(self) -> None:
-        pass
+        if self._marker is not None:
+            os.close(self._marker)
+            self._marker = None
+            self._files = OpenFiles()
 
     @contextmanager
     def _told(self, what: object) -> Iterator[None]:
+        self._files.check()
         try:
             yield
         except FileNotFoundError:
@@ -156,13 +200,7 @@ class LocalBucket:
                 raise StoreUnavailable(f"the directory {self._root} is not there", "mount or restore it") from None
             raise Missing(str(what)) from None
         except OSError as error:
-            reason = f"{self._root}: {what}: {error.strerror}"
-            if error.errno in _FULL:
-                raise StoreFull(reason) from error
-            if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-                remedy = "give this user the right to read and write the directory"
-                raise StoreUnavailable(reason, remedy) from error
-            raise StoreUnavailable(reason, "see the system's log for what is wrong with the disk") from error
+            raise told_as(error, self._root, str(what)) from error
 
 
 def _write(descriptor: int, data: bytes) -> None:

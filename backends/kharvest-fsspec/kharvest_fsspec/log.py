@@ -31,13 +31,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kharvest.spi import StoreError, StoreUnavailable
+from kharvest.spi import GroupCommit, StoreError, StoreUnavailable
 from kharvest_fsspec import codec, frames
 from kharvest_fsspec.bucket import Bucket, Exists, Missing
 from kharvest_fsspec.frames import Header
-from kharvest_fsspec.groups import Groups, Request
 from kharvest_fsspec.index import REFUSALS, Change, Index
 from kharvest_fsspec.operations import Operation
+from kharvest_fsspec.request import Request
 
 RETENTION_SECONDS = 24 * 3600.0
 TRUST_SECONDS = 600.0
@@ -71,7 +71,7 @@ class _Behind(Exception):
 
 
 class Log:
-    """The log of one store, and this process's place in it. The lock of its groups keeps the index to one writer.
+    """The log of one store, and this process's place in it. Only the leader of a group writes to the index.
 
     `newest_checkpoint` tells the highest number that a checkpoint covers, 0 if none; `reload` takes the index there.
     At `seen`, by `clock`, none covered more than the index does. `wrote` is told of every segment that this process
@@ -98,7 +98,11 @@ class Log:
         self.wrote: Callable[[], None] = _nobody
         self._clock = clock
         self._trust_seconds = trust_seconds
-        self._groups = Groups(self._serve)
+        self._groups: GroupCommit[Request, Any] = GroupCommit(
+            self._answer,
+            is_shared=lambda error: isinstance(error, StoreError),
+            shared_by_all=(StoreUnavailable,),
+        )
         self._number = index.number()
         self._seen = seen
         self.bytes_done = 0
@@ -110,11 +114,15 @@ class Log:
 
     def refresh(self) -> None:
         """See to it that the index has all that was in the log when this was called."""
-        self._groups.run()
+        self._groups.run(Request())
 
     def write(self, operation: Operation) -> Any:
         """Do an operation; when this returns, it is in the log. Returns what it answers, or raises what it raises."""
-        return self._groups.run(operation)
+        return self._groups.run(Request(operation))
+
+    def _answer(self, group: Sequence[Request]) -> list[Any]:
+        self._serve(group)
+        return [request.outcome for request in group]
 
     def _serve(self, group: Sequence[Request]) -> None:
         writers = [request for request in group if request.operation is not None]

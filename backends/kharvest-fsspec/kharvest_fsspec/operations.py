@@ -22,6 +22,17 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Append:
+    """See `ReferenceStore.append`; answers the references as they were recorded.
+
+    It has the times as they were given: those that are recorded follow from the state that it comes to.
+    """
+
+    files: Mapping[Signature, Content]
+    references: Sequence[Reference]
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """See `ReferenceStore.forget`; answers how many."""
 
@@ -72,4 +83,4 @@ class Sweep:
     at_ns: int
 
 
-Operation: TypeAlias = Record | Forget | Claim | Release | Publish | Discard | Sweep
+Operation: TypeAlias = Record | Append | Forget | Claim | Release | Publish | Discard | Sweep

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from kharvest.spi import InvalidStoreURL, StoreUnavailable
+from kharvest.spi import InvalidStoreURL
 from kharvest_fsspec.address import Address, parse
 from kharvest_fsspec.bucket import Bucket, Missing
 from kharvest_fsspec.local import LocalBucket
 from kharvest_fsspec.providers import ALIASES, PROVIDERS, Provider
+from kharvest_sql.disks import told_as
 
 
 def bucket_at(url: str) -> Bucket:
@@ -45,7 +47,7 @@ def _directory(address: Address) -> Bucket:
             raise InvalidStoreURL(address.masked, f"there is no directory {root.parent}", "create it")
         root.mkdir(exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(f"{root}: {error.strerror}", "give this user the right to it") from error
+        raise told_as(error, root) from error
     return LocalBucket(root)
 
 
@@ -62,8 +64,8 @@ def _object_store(address: Address, provider: Provider) -> Bucket:
     root = address.root.strip("/")
     if not root:
         raise InvalidStoreURL(address.masked, "it names no bucket", f"write {address.protocol}://BUCKET/PREFIX")
-    files = _connect(address, lambda: kind(**{**provider.fixed, **options}))
-    return ObjectBucket(files, root, provider)
+    files = _connect(address, lambda: kind(**_merged(provider.defaults, options)))
+    return ObjectBucket(files, root, provider, address.secrets)
 
 
 def _other(address: Address) -> Bucket:
@@ -76,7 +78,7 @@ def _other(address: Address) -> Bucket:
     user = "" if address.user is None else f"{address.user[0]}:{address.user[1]}@"
     url = f"{address.protocol}://{user}{address.root}"
     files, root = _connect(address, lambda: url_to_fs(url, **options))
-    return PlainBucket(files, root.rstrip("/"), address.protocol)
+    return PlainBucket(files, root.rstrip("/"), address.protocol, address.secrets)
 
 
 def _file_system(address: Address, protocol: str, extra: str) -> Any:
@@ -93,14 +95,16 @@ def _file_system(address: Address, protocol: str, extra: str) -> Any:
 
 def _connect(address: Address, connect: Any) -> Any:
     from kharvest_fsspec.failures import told  # noqa: PLC0415  as above
+    from kharvest_fsspec.patience import REQUEST_SECONDS, within  # noqa: PLC0415  as above
 
     try:
-        with told(address.root):
-            return connect()
+        with told(address.root, address.secrets):
+            return within(REQUEST_SECONDS, connect)
     except Missing:
         raise InvalidStoreURL(address.masked, "there is no such place", "correct it") from None
     except (TypeError, ValueError) as error:
-        raise InvalidStoreURL(address.masked, f"its options are not understood: {error}", "correct them") from None
+        problem = f"its options are not understood: {address.secrets.hide(str(error))}"
+        raise InvalidStoreURL(address.masked, problem, "correct them") from None
 
 
 def _options(address: Address, kind: Any, provider: Provider | None = None) -> dict[str, Any]:
@@ -118,6 +122,15 @@ def _options(address: Address, kind: Any, provider: Provider | None = None) -> d
             inner = inner.setdefault(step, {})
         inner[path[-1]] = _value(text)
     return options
+
+
+def _merged(defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, and the defaults of those that are not there, nested ones too."""
+    merged = {**defaults, **options}
+    for name, default in defaults.items():
+        if isinstance(default, Mapping) and isinstance(options.get(name), Mapping):
+            merged[name] = _merged(default, options[name])
+    return merged
 
 
 def _value(text: str) -> Any:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from kharvest.spi import Backend, Capability, Store, hookimpl
+from kharvest_fsspec.providers import ALIASES, PROVIDERS
 
-_SHARED = frozenset({"file", "s3", "gs", "az"})
+_SCHEMES = frozenset({"file", "s3", "gs", "az"})
+_SHARED = frozenset({"file", "local", *PROVIDERS, *ALIASES})
 
 
 @hookimpl
 def kharvest_backend(scheme: str) -> Backend | None:
     """The backend of directories, of three object stores, and of `fsspec+PROTOCOL` for any other file system."""
-    if scheme in _SHARED:
-        capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
-    elif scheme.partition("+")[0] == "fsspec":
-        capabilities = frozenset()  # some file systems have more: see what the opened store declares
-    else:
+    base, _, protocol = scheme.partition("+")
+    if scheme not in _SCHEMES and base != "fsspec":
         return None
+    if (protocol or scheme) in _SHARED:
+        capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
+    else:
+        capabilities = frozenset()  # some file systems have more: see what the opened store declares
     return Backend(spi_version=(1, 0), capabilities=capabilities, open=_open)
 
 

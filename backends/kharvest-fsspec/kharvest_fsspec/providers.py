@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,8 @@ class Provider:
         extra: the extra of `kharvest` that installs its file system.
         user: the options that stand for the name and the secret of a URL's user; empty if a URL cannot have one.
         renamed: options by another name, as a path into nested options.
-        fixed: options that are not the user's to choose.
+        defaults: options where the URL says nothing.
+        renew: has the file system read its credentials anew, if it does not do so by itself.
         whole: arguments to read an object in one request, without asking for its size first.
         part_bytes: the size of an upload's parts, some of which are in memory.
     """
@@ -25,7 +26,8 @@ class Provider:
     extra: str
     user: tuple[str, ...] = ()
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    renew: Callable[[Any], Coroutine[Any, Any, Any]] | None = None
     whole: Mapping[str, Any] = field(default_factory=dict)
     part_bytes: int = 5 * 2**20
 
@@ -38,8 +40,18 @@ PROVIDERS = {
             extra="s3",
             user=("key", "secret"),
             renamed={"region": ("client_kwargs", "region_name")},
-            # s3fs tries again by itself; botocore within it would multiply that.
-            fixed={"config_kwargs": {"retries": {"total_max_attempts": 1}}},
+            # s3fs tries again by itself; botocore within it would multiply that. A connection that the network forgot
+            # is given up so soon that the request is sent once more before it has taken too long; and by then, those
+            # that were idle meanwhile, which may be lost too, are not used again.
+            defaults={
+                "config_kwargs": {
+                    "retries": {"total_max_attempts": 1},
+                    "connect_timeout": 3,
+                    "read_timeout": 4,
+                    "connector_args": {"keepalive_timeout": 4},
+                }
+            },
+            renew=lambda files: files.set_session(refresh=True),
             whole={"max_concurrency": 1},
             part_bytes=5 * 2**20,  # the least that S3 takes. It takes 10,000 of them: 50 GB
         ),

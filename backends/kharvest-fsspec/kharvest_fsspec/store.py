@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from typing import Any
 
 from kharvest.spi import (
     Content,
@@ -15,15 +16,17 @@ from kharvest.spi import (
     Signature,
     StoreCorrupt,
     StoreError,
+    StoreFull,
     Timeline,
     UnknownContent,
 )
 from kharvest_fsspec.bucket import Bucket, Missing
 from kharvest_fsspec.index import Index, TakenForDead
 from kharvest_fsspec.log import Log
-from kharvest_fsspec.operations import Claim, Discard, Forget, Publish, Record, Release
+from kharvest_fsspec.operations import Append, Claim, Discard, Forget, Publish, Record, Release
 from kharvest_fsspec.sweeping import FOLDER
 from kharvest_fsspec.upkeep import Upkeep
+from kharvest_sql.room import Allotment
 
 _RANGE_BYTES = 2**20
 
@@ -47,7 +50,8 @@ class FsspecStore:
         if self.present((content.sha256,)):
             return
         name = f"{FOLDER}/{content.sha256.hex()}-{secrets.token_hex(8)}"
-        self._bucket.upload(name, chunks)
+        with self._bucket.room_for(content.size) as room:
+            self._bucket.upload(name, _within(room, chunks))
         # An error that leaves open whether it was published leaves the object, too: if it was not, it is swept one day.
         try:
             published = self._log.write(Publish(content, name))
@@ -101,12 +105,25 @@ class FsspecStore:
     def discard(self, sha256s: Collection[bytes]) -> None:
         """See `ContentStore.discard`."""
         if sha256s:
-            self._remove(self._log.write(Discard(sorted(set(sha256s)))))
+            self._remove(self._write_removal(Discard(sorted(set(sha256s)))))
+
+    def _write_removal(self, operation: Discard | Forget) -> Any:
+        """Write what removes more than it adds: on a full disk too."""
+        try:
+            return self._log.write(operation)
+        except StoreFull:
+            with self._bucket.spare_room():
+                return self._log.write(operation)
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """See `ReferenceStore.record`."""
         if files or references:
             self._log.write(Record(files, references))
+
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        """See `ReferenceStore.append`."""
+        appended: list[Reference] = self._log.write(Append(files, references)) if files or references else []
+        return appended
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         """See `ReferenceStore.known`."""
@@ -138,11 +155,22 @@ class FsspecStore:
         if keys:
             self._log.write(Release(sorted(set(keys)), holder))
 
+    def now_ns(self) -> int:
+        """See `ReferenceStore.now_ns`."""
+        return self._bucket.now_ns()
+
     def forget(self, query: Query) -> int:
         """See `ReferenceStore.forget`."""
-        return int(self._log.write(Forget(query)))
+        return int(self._write_removal(Forget(query)))
 
     def close(self) -> None:
         """See `Opened.close`."""
         self._upkeep.close()
         self._opened.close()
+
+
+def _within(room: Allotment, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        room.check()  # other programs write to the disk too
+        yield chunk
+        room.wrote(len(chunk))

@@ -16,6 +16,7 @@ _SEGMENT_COST = 16 * 2**10
 """To open a store costs for each segment of the tail, whatever its size, about as much as for so many bytes of a
 checkpoint."""
 _LEAST_COST = 8 * _SEGMENT_COST
+_CLOSE_SECONDS = 5.0
 _SHARE = 2
 """The tail may cost half of what the checkpoint does: so opening costs at most half as much again, and all checkpoints
 together about three times what was written."""
@@ -52,7 +53,7 @@ class Upkeep:
         if self._is_due():
             with self._lock:
                 if not self._is_closed and (self._thread is None or not self._thread.is_alive()):
-                    self._thread = threading.Thread(target=self._run, name="kharvest-fsspec upkeep")
+                    self._thread = threading.Thread(target=self._run, name="kharvest-fsspec upkeep", daemon=True)
                     self._thread.start()
 
     def _is_due(self) -> bool:
@@ -69,16 +70,19 @@ class Upkeep:
                 self._sweep(made.made_at_ns)
         except StoreError as error:
             _logger.warning("upkeep of the store failed, and is tried again later: %s", error)
+        except Exception:
+            if not self._is_closed:  # else it may have been overtaken by the end of the store
+                raise
 
-    def wait(self) -> None:
-        """Until nothing runs."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Until nothing runs, but no longer than so many seconds."""
         with self._lock:
             thread = self._thread
         if thread is not None:
-            thread.join()
+            thread.join(seconds)
 
     def close(self) -> None:
-        """Begin nothing more, and wait for what runs."""
+        """Begin nothing more, and wait for what runs, but not for long: what is left undone, others do."""
         with self._lock:
             self._is_closed = True
-        self.wait()
+        self.wait(_CLOSE_SECONDS)

@@ -12,7 +12,7 @@ from harness.real.fixtures import real_servers
 __all__ = ["real_servers"]
 
 
-@pytest.fixture(params=["file", "s3", "azure"])
+@pytest.fixture(params=["file", "s3", "azure", "gcs"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, real_servers: RealServers) -> Iterator[str]:
     """A place for one store that several processes may use, empty."""
     if request.param == "file":

@@ -47,6 +47,7 @@ def test_every_method_takes_as_few_requests_for_a_large_batch(watched: tuple[Fss
     calls: dict[str, tuple[Callable[[], object], dict[str, int]]] = {
         "record": (lambda: store.record({references[0].signature: X}, references), write),
         "record again": (lambda: store.record({}, references), look),
+        "append": (lambda: store.append({}, references), write),
         "known": (lambda: store.known([one.signature for one in references]), look),
         "newest": (lambda: store.newest([Timeline(one.pod, "/etc/a") for one in references]), look),
         "references": (lambda: store.references(Query(limit=MANY)), look),
@@ -54,6 +55,7 @@ def test_every_method_takes_as_few_requests_for_a_large_batch(watched: tuple[Fss
         "claim": (lambda: store.claim(keys, "me", 1, 10), write),
         "claim what others hold": (lambda: store.claim(keys, "you", 1, 10), look),
         "release": (lambda: store.release(keys, "me"), write),
+        "now_ns": (store.now_ns, {"now_ns": 1}),
         "present": (lambda: store.present(strangers), look),
         "contents": (lambda: list(store.contents()), look),
         "put what is there": (lambda: store.put(X, [b"x"]), look),

@@ -67,6 +67,27 @@ def test_a_writer_that_loses_the_race_for_a_number_is_behind_the_winner(opener: 
     assert times(one) == times(other) == [1, 2, 3]
 
 
+def test_who_loses_the_race_appends_behind_the_winner(opener: Opener) -> None:
+    one, its_bucket = opener.open()
+    other, _ = opener.open()
+    record(one, 5)
+    once(its_bucket, "create", lambda: other.append({}, [seen(1)]))
+    assert one.append({}, [seen(2), seen(3)]) == [seen(7), seen(8)]
+    assert times(one) == times(other) == [5, 6, 7, 8]
+
+
+def test_an_append_whose_answer_got_lost_is_there_once(opener: Opener) -> None:
+    store, bucket = opener.open()
+    record(store, 5)
+
+    def lose() -> None:
+        raise StoreUnavailable("the test says so")
+
+    once(bucket, "create", lose, after=True)
+    assert store.append({}, [seen(1)]) == [seen(6)]
+    assert times(store) == [5, 6]
+
+
 def test_what_the_winner_wrote_is_checked_anew_by_the_loser(opener: Opener) -> None:
     one, its_bucket = opener.open()
     other, _ = opener.open()
@@ -185,7 +206,7 @@ def test_calls_that_wait_for_one_write_share_the_next(opener: Opener, directory:
     assert is_writing.wait(30)
     for thread in threads[1:]:
         thread.start()
-    while len(store._log._groups._waiting) < callers - 1:
+    while store._log._groups.waiting_items < callers - 1:
         threading.Event().wait(0.001)
     go_on.set()
     for thread in threads:
@@ -220,7 +241,7 @@ def test_one_refused_call_of_a_group_does_not_stop_the_others(opener: Opener) ->
     assert is_writing.wait(30)
     for thread in threads[1:]:
         thread.start()
-    while len(store._log._groups._waiting) < 2:
+    while store._log._groups.waiting_items < 2:
         threading.Event().wait(0.001)
     go_on.set()
     for thread in threads:

@@ -131,4 +131,4 @@ def test_the_order_and_the_cursors_are_those_of_format_version_1(directory: Path
     assert (len(page.items), seen) == (200, FORMAT_VERSION_1)
 
 
-FORMAT_VERSION_1 = "68366d76577cd1101fa216c883a9872cfa619fd30eda3de56c11152a7c782ac3"
+FORMAT_VERSION_1 = "ceeac6901405d2213649d97830d633995ba032df681f049955bd705e3fdf1970"

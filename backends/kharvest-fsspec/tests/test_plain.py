@@ -15,7 +15,7 @@ from harness.buckets import record, seen
 from harness.disks import small_disk
 from harness.stores import content_of
 
-from kharvest.spi import Capability, Query, StoreFull, StoreUnavailable, Unsupported
+from kharvest.spi import Capability, Query, StoreFull, StoreReplaced, Unsupported
 from kharvest_fsspec.local import LocalBucket
 from kharvest_fsspec.opening import open_bucket, open_store
 from kharvest_fsspec.plain import PlainBucket
@@ -151,9 +151,9 @@ def test_a_directory_that_goes_away_is_unavailable_and_works_again_when_it_is_ba
     with closing(open_store(f"file://{directory}")) as store:
         record(store, 1)
         directory.rename(directory.with_name("elsewhere"))
-        with pytest.raises(StoreUnavailable, match="mount or restore it"):
+        with pytest.raises(StoreReplaced, match=r"was removed or moved.*put it back"):
             store.references(Query())
-        with pytest.raises(StoreUnavailable, match="mount or restore it"):
+        with pytest.raises(StoreReplaced, match=r"was removed or moved.*put it back"):
             store.record({}, [seen(2)])
         directory.with_name("elsewhere").rename(directory)
         store.record({}, [seen(2)])

@@ -26,16 +26,16 @@ class AgedBucket(WatchedBucket):
 
     def __init__(self, directory: Path, times: dict[str, int]) -> None:
         super().__init__(LocalBucket(directory))
-        self.now_ns = 0
+        self.clock_ns = 0
         self._times = times
 
     def create(self, name: str, data: bytes) -> None:
         super().create(name, data)
-        self._times[name] = self.now_ns
+        self._times[name] = self.clock_ns
 
     def upload(self, name: str, parts: object) -> None:
         super().upload(name, parts)  # type: ignore[arg-type]
-        self._times[name] = self.now_ns
+        self._times[name] = self.clock_ns
 
     def entries(self, folder: str, start: str = "") -> list[Entry]:
         return [Entry(one.name, self._times[one.name]) for one in super().entries(folder, start)]
@@ -84,10 +84,10 @@ def test_two_checkpoints_are_kept(bucket: AgedBucket, directory: Path) -> None:
 def test_segments_stay_as_long_as_a_sleeper_may_miss_them(bucket: AgedBucket, directory: Path) -> None:
     with closing(opened(bucket)) as store:
         record(store, 0)
-        bucket.now_ns = 99 * NS
+        bucket.clock_ns = 99 * NS
         write(store, 100, 1)
         assert len(objects(directory, "log")) == 102
-        bucket.now_ns = 300 * NS
+        bucket.clock_ns = 300 * NS
         write(store, 50, 200)
         left = objects(directory, "log")
         assert len(left) < 102, "what a checkpoint of 99 s covers is gone at 300 s"
@@ -102,7 +102,7 @@ def test_what_was_trimmed_is_not_removed_again_by_whoever_comes_next(bucket: Age
     with closing(opened(bucket)) as store:
         record(store, 0)
         write(store, 40, 1)
-        bucket.now_ns = 300 * NS
+        bucket.clock_ns = 300 * NS
         write(store, 40, 100)
     with closing(opened(bucket)) as store:
         removed: list[list[str]] = []
@@ -113,7 +113,7 @@ def test_what_was_trimmed_is_not_removed_again_by_whoever_comes_next(bucket: Age
             real(names)
 
         bucket.bucket.remove = remove  # type: ignore[method-assign]
-        bucket.now_ns = 600 * NS
+        bucket.clock_ns = 600 * NS
         write(store, 40, 200)
     segments = [name for names in removed for name in names if name.startswith("log/")]
     assert segments
@@ -174,7 +174,7 @@ def test_what_killed_processes_left_is_swept_when_it_is_old(bucket: AgedBucket, 
     with closing(opened(bucket)) as store:
         record(store, 0)
         old = leave(bucket)
-        bucket.now_ns = 150 * NS
+        bucket.clock_ns = 150 * NS
         young = leave(bucket)
         write(store, 30, 1)
         assert not (directory / old).exists()
@@ -187,7 +187,7 @@ def test_files_of_somebody_else_among_the_contents_are_not_swept(bucket: AgedBuc
     with closing(opened(bucket)) as store:
         record(store, 0)
         bucket.upload("contents/abc.txt", [b"somebody else's"])
-        bucket.now_ns = 150 * NS
+        bucket.clock_ns = 150 * NS
         write(store, 30, 1)
         assert (directory / "contents/abc.txt").exists()
 
@@ -204,7 +204,7 @@ def test_an_upload_that_was_taken_for_dead_is_refused_and_never_shown(bucket: Ag
             real(name, parts)
             if name.startswith("contents/"):
                 bucket.upload = real  # type: ignore[method-assign]
-                bucket.now_ns = 150 * NS
+                bucket.clock_ns = 150 * NS
                 write(other, 30, 1)
 
         bucket.upload = upload  # type: ignore[method-assign]

@@ -21,7 +21,7 @@ class Contents:
         if content.sha256 in self._bodies:
             return
         # Drawn to the end before the lock is taken: a slow sender stops nobody, and a failing one leaves nothing.
-        body = tuple(bytes(chunk) for chunk in chunks if chunk)
+        body = tuple(chunks)
         with self._bodies_lock:
             if content.sha256 not in self._bodies:
                 self._bodies[content.sha256] = (content, body)

@@ -53,38 +53,39 @@ class _Index:
 
 
 class History:
-    """Every reference, once. Not thread-safe: the store's lock guards it."""
+    """Every reference, once. Not thread-safe: the store's lock guards it.
+
+    Who records pays for the timeline only. The index of what is newest catches up when somebody asks by it, with those
+    timelines that changed since.
+    """
 
     def __init__(self) -> None:
         self._next_number = 0
         self._entries = _Index()
-        self._newest = _Index()  # the last entry of each timeline
+        self._newest = _Index()  # the last entry of each timeline, but for those that changed
+        self._changed: set[Timeline] = set()
 
-    def add(self, reference: Reference) -> bool:
-        """Add a reference; False if it is there already."""
-        timeline = self._entries.of(reference.timeline)
+    def add(self, reference: Reference) -> None:
+        """Add a reference, unless it is there already."""
+        name = reference.timeline
+        timeline = self._entries.of(name)
         time_ns = reference.observed_at_ns
-        same_time = timeline[bisect_left(timeline, (time_ns,)) : bisect_left(timeline, (time_ns + 1,))]
-        if any(entry[2] == reference for entry in same_time):
-            return False
-        entry = (time_ns, self._next_number, reference)
+        if timeline and timeline[-1][0] >= time_ns:
+            same_time = timeline[bisect_left(timeline, (time_ns,)) : bisect_left(timeline, (time_ns + 1,))]
+            if any(entry[2] == reference for entry in same_time):
+                return
+        self._entries.add((time_ns, self._next_number, reference))
         self._next_number += 1
-        if not timeline:
-            self._newest.add(entry)
-        elif timeline[-1] < entry:
-            self._newest.remove(timeline[-1])
-            self._newest.add(entry)
-        self._entries.add(entry)
-        return True
+        self._changed.add(name)
 
     def remove(self, entry: Entry) -> None:
         """Remove an entry that is there."""
-        *before, last = self._entries.of(entry[2].timeline)[-2:]
-        if last is entry:
-            self._newest.remove(entry)
-            for one in before:
-                self._newest.add(one)
         self._entries.remove(entry)
+        timeline = entry[2].timeline
+        if self._entries.of(timeline) or self._newest.of(timeline):
+            self._changed.add(timeline)
+        else:  # or what comes and goes without being asked for would stay here
+            self._changed.discard(timeline)
 
     def names(self, signature: Signature) -> bool:
         """Whether any reference has this signature."""
@@ -92,12 +93,25 @@ class History:
 
     def newest(self, timeline: Timeline) -> Reference | None:
         """The last reference of a timeline."""
-        entries = self._newest.of(timeline)
-        return entries[0][2] if entries else None
+        entries = self._entries.of(timeline)
+        return entries[-1][2] if entries else None
+
+    def _index_of_newest(self) -> _Index:
+        came: list[Entry] = []
+        for timeline in self._changed:
+            before, now = self._newest.of(timeline)[-1:], self._entries.of(timeline)[-1:]
+            if before != now:
+                for entry in before:
+                    self._newest.remove(entry)
+                came += now
+        self._changed.clear()
+        for entry in sorted(came):  # in order, each is behind those before it
+            self._newest.add(entry)
+        return self._newest
 
     def matching(self, query: Query, after: tuple[int, int] | None = None) -> Iterator[Entry]:
         """The entries that match, in the query's order, from behind position `after` on."""
-        index = self._newest if query.latest and query.until_ns is None else self._entries
+        index = self._index_of_newest() if query.latest and query.until_ns is None else self._entries
         entries = index.candidates(query)
         first = 0 if query.since_ns is None else bisect_left(entries, (query.since_ns,))
         end = len(entries) if query.until_ns is None else bisect_left(entries, (query.until_ns,))

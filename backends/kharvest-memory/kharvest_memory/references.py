@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -51,12 +53,35 @@ class References:
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         with self._lock:
             self._check(files, references)
-            for reference in references:
-                signature = reference.signature
-                if not signature.is_removal and signature not in self._files:
-                    self._files[signature] = files[signature]
-                    insort(self._signatures, signature)
-                self._history.add(reference)
+            self._add(files, references)
+
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        with self._lock:
+            self._check(files, references)
+            appended = self._after_newest(references)
+            self._add(files, appended)
+        return appended
+
+    def _after_newest(self, references: Sequence[Reference]) -> list[Reference]:
+        """The references with the times at which each is the newest of its timeline, behind those before it."""
+        last: dict[Timeline, int | None] = {}
+        appended = []
+        for reference in references:
+            timeline = reference.timeline
+            if timeline not in last:
+                newest = self._history.newest(timeline)
+                last[timeline] = None if newest is None else newest.observed_at_ns
+            appended.append(reference.after(last[timeline]))
+            last[timeline] = appended[-1].observed_at_ns
+        return appended
+
+    def _add(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
+        for reference in references:
+            signature = reference.signature
+            if not signature.is_removal and signature not in self._files:
+                self._files[signature] = files[signature]
+                insort(self._signatures, signature)
+            self._history.add(reference)
 
     def _check(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """Everything that can be wrong with a batch, before the first change."""
@@ -120,9 +145,7 @@ class References:
                 yield signature
 
     def _summary(self, signature: Signature, query: Query) -> FileSummary | None:
-        asked = replace(
-            query, path=signature.path, path_prefix=None, md5=signature.md5, order=Order.OLDEST_FIRST, cursor=None
-        )
+        asked = replace(query, path=signature.path, path_prefix=None, md5=signature.md5, order=Order.OLDEST_FIRST)
         references = [entry[2] for entry in self._history.matching(asked)]
         if not references:
             return None
@@ -150,9 +173,12 @@ class References:
                 if key in self._claims and self._claims[key][0] == holder:
                     del self._claims[key]
 
+    def now_ns(self) -> int:
+        return time.time_ns()
+
     def forget(self, query: Query) -> int:
         with self._lock:
-            entries = list(islice(self._history.matching(query, _entry_position(query)), query.limit))
+            entries = list(islice(self._history.matching(query), query.limit))
             for entry in entries:
                 self._history.remove(entry)
                 signature = entry[2].signature
@@ -181,6 +207,6 @@ def _signature_position(query: Query) -> tuple[str, bytes] | None:
         case None:
             return None
         case (str(path), str(md5)):
-            return path, bytes.fromhex(md5)
-        case _:
-            raise InvalidCursor
+            with suppress(ValueError):  # not hexadecimal: not made here
+                return path, bytes.fromhex(md5)
+    raise InvalidCursor

@@ -13,12 +13,20 @@ from kharvest.spi import InvalidStoreURL, StoreUnavailable, mask_url, scheme_of
 _DEFAULTS = {
     "serverSelectionTimeoutMS": 5_000,
     "connectTimeoutMS": 5_000,
-    "socketTimeoutMS": 60_000,
+    "heartbeatFrequencyMS": 5_000,
+    "socketTimeoutMS": 10_000,
+    "waitQueueTimeoutMS": 10_000,
+    "maxIdleTimeMS": 10_000,
 }
-"""Milliseconds after which a server counts as away. PyMongo's own are 30 s, 20 s and never: too long for whoever waits
-for an acknowledgement and could be told to try again."""
-WAIT_FOR_MAJORITY_MS = 30_000
-"""How long a write waits for a majority of a replica set, unless `wTimeoutMS` says otherwise."""
+"""Milliseconds after which a server counts as away, or a connection as lost. PyMongo's own are up to 30 s, or never:
+too long for whoever waits for an acknowledgement and could be told to try again.
+
+One request ends after `socketTimeoutMS`, and is sent once more on another connection where that is safe. Connections
+that were idle meanwhile are not used again, for what lost one of them may have lost them all: so `maxIdleTimeMS` is no
+longer than `socketTimeoutMS`."""
+WAIT_FOR_MAJORITY_MS = 8_000
+"""How long a write waits for a majority of a replica set, unless `wTimeoutMS` says otherwise. Less than
+`socketTimeoutMS`: the server answers first."""
 _DATABASE = re.compile(r"[^/\\. \"$*<>:|?\0]{1,63}")
 
 
@@ -30,7 +38,7 @@ class Address:
         text: the URL, masked.
         url: for PyMongo, whole.
         database: which database the URL names.
-        timeouts: PyMongo's options that the URL leaves open, in milliseconds.
+        timeouts: options for PyMongo that the URL leaves open, in milliseconds.
         majority_ms: how long a write waits for a majority of a replica set.
     """
 
@@ -55,10 +63,12 @@ def parse(text: str) -> Address:
     except InvalidURI:
         remedy = "write mongodb://user:password@host/database, with %-escapes for what is special in user and password"
         raise InvalidStoreURL(masked, "it cannot be read", remedy) from None
+    except OSError as error:  # a file that an option names
+        raise InvalidStoreURL(masked, f"{error.filename}: {error.strerror}", "correct the option") from None
     except (ConfigurationError, ValueError, TypeError) as error:
         if scheme_of(text) == "mongodb+srv" and type(error.__cause__).__module__.startswith("dns."):
             raise StoreUnavailable(f"the servers of {masked} cannot be found in the DNS") from None
-        raise InvalidStoreURL(masked, f"it cannot be read: {error}", "correct it") from None
+        raise InvalidStoreURL(masked, f"it cannot be read: {quotable(error, masked)}", "correct it") from None
     database = parts["database"]
     if not database:
         raise InvalidStoreURL(masked, "it names no database", "put /NAME behind the host")
@@ -69,3 +79,8 @@ def parse(text: str) -> Address:
     given = {name.lower() for name in parts["options"]}
     timeouts = {name: value for name, value in _DEFAULTS.items() if name.lower() not in given}
     return Address(masked, text, database, timeouts, parts["options"].get("wTimeoutMS", WAIT_FOR_MAJORITY_MS))
+
+
+def quotable(error: Exception, masked: str) -> str:
+    """What PyMongo says of a URL's options. It may repeat them, so not if one of them is a secret."""
+    return "an option is wrong" if "***" in masked.partition("?")[2] else str(error)

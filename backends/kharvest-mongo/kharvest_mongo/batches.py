@@ -16,18 +16,18 @@ were. Who reads compares before and after: see `Batches.read`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
 from pymongo import ReturnDocument
 
-from kharvest.spi import IncompatibleSchema, StoreCorrupt, StoreUnavailable
+from kharvest.spi import IncompatibleSchema, StoreUnavailable
 from kharvest_mongo.cutting import cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.rows import ids_of_batch
 from kharvest_mongo.schema import REFERENCES, SCHEMA_VERSION, SIGNATURES, STORE
 from kharvest_mongo.server import STORE_ID, Document, Server
+from kharvest_mongo.snapshots import Snapshot
 
 T = TypeVar("T")
 
@@ -40,64 +40,13 @@ _IDLE = timedelta(hours=1)
 _LOOKS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The store at one version.
-
-    Attributes:
-        version: how many batches were committed.
-        next_batch: the number of the batch that is begun next.
-        hidden: batches below that which nobody may see.
-        dead: those of them whose writers are gone: they will never be seen.
-        recent: the batches that were committed last, `SLACK` of them at most.
-        removals: how many of the batches that were committed removed something.
-        recent_removals: the last of those, `REMOVAL_SLACK` of them at most.
-        count: how many references there are.
-        first_ns: no reference is older.
-        last_ns: no reference is newer.
-    """
-
-    version: int
-    next_batch: int
-    hidden: frozenset[int]
-    dead: frozenset[int]
-    recent: tuple[int, ...]
-    removals: int
-    recent_removals: tuple[int, ...]
-    count: int
-    first_ns: int
-    last_ns: int
-
-    def sees(self, batch: int) -> bool:
-        """Whether what a batch did is done."""
-        return batch < self.next_batch and batch not in self.hidden
-
-    def is_settled(self, batch: int) -> bool:
-        """Whether a batch was committed so long ago that nobody reads the store as it was before."""
-        return self.sees(batch) and batch not in self.recent
-
-    def with_own(self, batch: int) -> Snapshot:
-        """The store as it will be when `batch` is committed."""
-        return replace(self, next_batch=max(self.next_batch, batch + 1), hidden=self.hidden - {batch})
-
-    def batches(self) -> Document:
-        """What the number of a batch satisfies that is seen."""
-        seen: Document = {"$lt": self.next_batch}
-        if self.hidden:
-            seen["$nin"] = sorted(self.hidden)
-        return seen
-
-    def visible(self) -> Document:
-        """What a document satisfies that was written, and not removed."""
-        return {"batch": self.batches(), "removed_by": {"$not": {"$elemMatch": self.batches()}}}
-
-
 class Batches:
     """Reads and changes the one document of `kharvest_store`. Threads share it."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._store = server.collection(STORE)
+        self._this: Document = {"_id": STORE_ID, "store_id": server.store_id}
 
     def snapshot(self) -> Snapshot:
         """The store as it is now."""
@@ -125,7 +74,7 @@ class Batches:
         entry = {"batch": "$next_batch", "begun_at": "$$NOW", "is_dead": False}
         with told():
             found = self._store.find_one_and_update(
-                {"_id": STORE_ID, "schema_version": SCHEMA_VERSION},
+                {**self._this, "schema_version": SCHEMA_VERSION},
                 [
                     {
                         "$set": {
@@ -163,7 +112,7 @@ class Batches:
         with told():
             done = self._store.update_one(
                 {
-                    "_id": STORE_ID,
+                    **self._this,
                     "schema_version": SCHEMA_VERSION,
                     "version": snapshot.version,
                     "hidden": {"$elemMatch": {"batch": batch, "is_dead": False}},
@@ -172,14 +121,15 @@ class Batches:
             )
         if done.matched_count:
             return True
-        if batch in self.snapshot().dead:
+        now = self.snapshot()
+        if batch in now.dead:
             raise StoreUnavailable("this took so long that its writer was taken for dead", "do it again")
-        return False
+        return now.sees(batch)  # it was, if the driver asked twice because it missed the first answer
 
     def withdraw(self, batch: int) -> None:
         """End a batch that has written nothing, or nothing that is still there."""
         with told():
-            self._store.update_one({"_id": STORE_ID}, {"$pull": {"hidden": {"batch": batch, "is_dead": False}}})
+            self._store.update_one(self._this, {"$pull": {"hidden": {"batch": batch, "is_dead": False}}})
 
     def bury(self, batch: int) -> None:
         """End a batch that failed in the middle, unless it is committed: nobody ever sees it, what it wrote is removed.
@@ -188,7 +138,7 @@ class Batches:
         """
         with told():
             self._store.update_one(
-                {"_id": STORE_ID, "hidden": {"$elemMatch": {"batch": batch, "is_dead": False}}},
+                {**self._this, "hidden": {"$elemMatch": {"batch": batch, "is_dead": False}}},
                 {"$set": {"hidden.$.is_dead": True}},
             )
             if batch not in self.snapshot().dead:
@@ -198,12 +148,12 @@ class Batches:
                 collection = self._server.collection(name)
                 collection.delete_many({"_id": {"$gte": first, "$lte": last}})
                 collection.update_many({"removed_by": batch}, {"$pull": {"removed_by": batch}})
-            self._store.update_one({"_id": STORE_ID, "hidden.batch": batch}, {"$set": {"hidden.$.is_buried": True}})
+            self._store.update_one({**self._this, "hidden.batch": batch}, {"$set": {"hidden.$.is_buried": True}})
 
     def bury_dead(self) -> None:
         """Bury the batches of writers that died."""
         with told():
-            found = self._store.find_one({"_id": STORE_ID}, {"hidden": 1})
+            found = self._store.find_one(self._this, {"hidden": 1})
         hidden = found["hidden"] if found is not None else []
         if hidden:
             dead_before = self._server.now() - _IDLE
@@ -214,19 +164,19 @@ class Batches:
     def purge(self) -> None:
         """Remove for good what was removed so long ago that nobody can see it any more."""
         now = self.snapshot()
-        settled: list[Document] = [{"$match": {"removed_by": {"$lt": min((*now.recent_removals, now.next_batch))}}}]
+        final: list[Document] = [{"$match": {"removed_by": {"$lt": min((*now.recent_removals, now.next_batch))}}}]
         if now.hidden:  # by those it is not removed, and perhaps never will be
-            settled.append({"$match": {"removed_by": {"$nin": sorted(now.hidden)}}})
+            final.append({"$match": {"removed_by": {"$nin": sorted(now.hidden)}}})
         with told():
             for name in (REFERENCES, SIGNATURES):
                 collection = self._server.collection(name)
-                ids = [one["_id"] for one in collection.aggregate([*settled, {"$project": {"_id": 1}}])]
+                ids = [one["_id"] for one in collection.aggregate([*final, {"$project": {"_id": 1}}])]
                 for some in cut(ids):
                     collection.delete_many({"_id": {"$in": some}})
 
     def _snapshot(self, found: Document | None) -> Snapshot:
-        if found is None:
-            raise StoreCorrupt(f"the collection {STORE} has lost its document")
+        if found is None or found.get("store_id") != self._this["store_id"]:
+            raise _lost(found)
         if found["schema_version"] != SCHEMA_VERSION:
             raise IncompatibleSchema(found=found["schema_version"], supported=SCHEMA_VERSION)
         return Snapshot(
@@ -241,3 +191,9 @@ class Batches:
             first_ns=found.get("first_ns", 0),
             last_ns=found.get("last_ns", 0),
         )
+
+
+def _lost(found: Document | None) -> StoreUnavailable:
+    what = "holds no store any more" if found is None else "holds another store now"
+    remedy = "restore it, or restart the server to go on with what is there now"
+    return StoreUnavailable(f"the database {what}: it was dropped, or replaced, while this store was open", remedy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -14,14 +14,17 @@ from kharvest_mongo.bodies import CHUNK_BYTES, CHUNKS_AT_ONCE, Bodies, Chunk, cu
 from kharvest_mongo.cutting import ONE_REPLY
 from kharvest_mongo.cutting import cut as in_lists
 from kharvest_mongo.failures import told
-from kharvest_mongo.schema import CONTENTS
+from kharvest_mongo.schema import CONTENTS, DISCARDS
 from kharvest_mongo.server import Document, Server
 
 SMALL_BYTES = 64 * 1024
 """A content up to this size is one document."""
 IDLE = timedelta(hours=1)
 """An upload that did not move for so long, by the server's clock, is a leftover. One that wakes up must begin again."""
+_READ_MS = 10 * 60_000
+"""By the server's clock, no answer is read for so long."""
 _LISTED_AT_ONCE = 1000
+_DIGEST_BYTES = 32
 _VALUE = {"sha256": 1, "md5": 1, "size": 1}
 
 
@@ -32,6 +35,9 @@ class MongoContents:
     that document. The bytes of others go into a body of the upload's own first; the update that publishes it needs that
     nobody has condemned the upload as a leftover, and the one that condemns it, that it is not published. So what is
     published is never removed, and what is removed never published.
+
+    Contents that are discarded together are gone when one document that names their documents is there (`DISCARDS`).
+    Then they are removed. Who has looked contents up looks for such documents afterwards; they stay for a while.
     """
 
     capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
@@ -39,11 +45,17 @@ class MongoContents:
     def __init__(self, server: Server) -> None:
         self._contents_server = server
         self._contents = server.collection(CONTENTS)
+        self._discards = server.collection(DISCARDS)
         self._bodies = Bodies(server)
 
     def remove_leftovers(self) -> None:
-        """Remove what dead uploads left behind."""
+        """Remove what dead uploads left behind, and what was discarded by those who died over it."""
         with told():
+            discards = list(self._discards.find({}, {"contents": 1}))
+            for discarded in discards:
+                self._remove(discarded["contents"])
+            if discards:  # else a user who may only read could not open the store
+                self._forget_discards()
             if self._contents.find_one({"touched_at": {"$exists": True}}, {"_id": 1}) is None:
                 return
             long_ago = self._contents_server.now() - IDLE
@@ -145,9 +157,11 @@ class MongoContents:
             with told():
                 chunks = self._bodies.some(body, number, end)
             if not chunks:
-                if self.present((sha256,)):
+                with told():
+                    is_there = self._contents.find_one({"_id": body, "sha256": sha256}, {"_id": 1}) is not None
+                if is_there:
                     raise StoreCorrupt(f"content {sha256.hex()} has no bytes at {number * CHUNK_BYTES} of {size}")
-                raise UnknownContent(frozenset({sha256}))  # discarded while it was read
+                raise UnknownContent(frozenset({sha256}))  # discarded while it was read, and maybe put again
             number += len(chunks)
             for chunk in chunks:
                 yield chunk[skip:]
@@ -159,16 +173,32 @@ class MongoContents:
             found = [
                 document
                 for some in in_lists(set(sha256s))
-                for document in self._contents.find({"sha256": {"$in": some}}, _VALUE, batch_size=ONE_REPLY)
+                for document in self._contents.find(
+                    {"sha256": {"$in": some}}, {"_id": 1, **_VALUE}, batch_size=ONE_REPLY
+                )
             ]
-        return {one["sha256"]: _content(one) for one in found}
+            gone = self._discarded([one["_id"] for one in found]) if found else ()
+        return {one["sha256"]: _content(one) for one in found if one["_id"] not in gone}
+
+    def _discarded(self, ids: Sequence[ObjectId]) -> Collection[ObjectId]:
+        """Those of the documents that were discarded together, and may have been removed in part when they were read.
+
+        They are removed here: who has discarded them may have died.
+        """
+        wanted = set(ids)
+        gone: set[ObjectId] = set()
+        for some in in_lists(ids):
+            for discarded in self._discards.find({"contents": {"$in": some}}, {"contents": 1}):
+                gone.update(wanted.intersection(discarded["contents"]))
+        self._remove([*gone])
+        return gone
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
         """See `ContentStore.contents`."""
         while True:
             with told():
                 found = list(
-                    self._contents.find({"sha256": {"$gt": after}}, _VALUE, batch_size=ONE_REPLY)
+                    self._contents.find({"sha256": _behind(after)}, _VALUE, batch_size=ONE_REPLY)
                     .sort("sha256", 1)
                     .limit(_LISTED_AT_ONCE)
                 )
@@ -180,18 +210,42 @@ class MongoContents:
     def discard(self, sha256s: Collection[bytes]) -> None:
         """See `ContentStore.discard`. What dies in the middle has left something to remove, and nothing to see."""
         with told():
-            for some in in_lists(set(sha256s)):
-                ids = [one["_id"] for one in self._contents.find({"sha256": {"$in": some}}, {"_id": 1})]
-                self._contents.update_many(
-                    {"_id": {"$in": ids}},
-                    {
-                        "$set": {"is_condemned": True},
-                        "$unset": {"sha256": "", "data": ""},
-                        "$currentDate": {"touched_at": True},
-                    },
-                )
-                self._bodies.remove(ids)
-                self._contents.delete_many({"_id": {"$in": ids}})
+            ids: list[ObjectId] = [
+                one["_id"]
+                for some in in_lists(set(sha256s))
+                for one in self._contents.find({"sha256": {"$in": some}}, {"_id": 1}, batch_size=ONE_REPLY)
+            ]
+            if len(ids) > 1:
+                discarded = {"$set": {"contents": ids}, "$currentDate": {"discarded_at": True}}
+                self._discards.update_one({"_id": ObjectId()}, discarded, upsert=True)
+            self._remove(ids)
+            if len(ids) > 1:
+                self._forget_discards()
+
+    def _remove(self, ids: Collection[ObjectId]) -> None:
+        for some in in_lists(ids):
+            self._contents.update_many(
+                {"_id": {"$in": some}},
+                {
+                    "$set": {"is_condemned": True},
+                    "$unset": {"sha256": "", "data": ""},
+                    "$currentDate": {"touched_at": True},
+                },
+            )
+            self._bodies.remove(some)
+            self._contents.delete_many({"_id": {"$in": some}})
+
+    def _forget_discards(self) -> None:
+        """Remove what names discarded contents, once nobody reads any more what was there before."""
+        long_ago = {"$subtract": ["$$NOW", _READ_MS]}
+        self._discards.delete_many({"$expr": {"$lt": ["$discarded_at", long_ago]}})
+
+
+def _behind(after: bytes) -> Document:
+    """What is greater than some bytes: MongoDB itself compares binary values by their length first."""
+    if len(after) < _DIGEST_BYTES:
+        return {"$gte": after.ljust(_DIGEST_BYTES, b"\0")}
+    return {"$gt": after[:_DIGEST_BYTES]}
 
 
 def _fields(content: Content) -> Document:

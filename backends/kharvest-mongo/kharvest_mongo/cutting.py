@@ -11,7 +11,9 @@ T = TypeVar("T")
 IN_AT_ONCE = 200
 """Values in one `$in`."""
 CHANGED_AT_ONCE = 50
-"""Documents that one statement changes alike; a command holds as many statements as are needed."""
+"""Documents that one statement changes alike; a command holds several."""
+WRITTEN_AT_ONCE = 500
+"""Documents that one command writes: a slow server has answered before it counts as gone."""
 ONE_REPLY = 10_001
 """Documents in one reply, at most, where 101 are usual: what is asked for at once comes at once, up to 16 MB."""
 

@@ -7,19 +7,21 @@ from contextlib import contextmanager
 
 from pymongo import errors
 
-from kharvest.spi import StoreError, StoreFull, StoreUnavailable
+from kharvest.spi import StoreDenied, StoreError, StoreFull, StoreUnavailable
 
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 DUPLICATE_KEY = 11000
 _FULL = frozenset({14031})  # OutOfDiskSpace
-_DENIED = frozenset({13, 18, 31, 8000})  # Unauthorized, AuthenticationFailed, UnknownRole…, Atlas's own
+_DENIED = frozenset({11, 13, 18, 31, 334, 8000})
+"""Unknown users and roles, wrong passwords, missing rights, mechanisms that are off; the last is Atlas's own."""
 _AWAY = frozenset(
     {
-        6, 7, 24, 46, 50, 64, 79, 89, 91, 100, 112, 133, 134, 175, 189, 202, 216, 237, 251, 262, 279, 317, 365,
-        9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436,
+        6, 7, 24, 43, 46, 50, 63, 64, 79, 89, 91, 94, 100, 112, 133, 134, 150, 175, 189, 202, 216, 237, 246, 249, 251,
+        262, 279, 317, 365, 384, 391, 462, 9001, 10058, 10107, 11600, 11601, 11602, 13388, 13435, 13436,
     }
 )  # fmt: skip
-"""Hosts, networks, elections, shutdowns, interruptions, time-outs, write concerns that cannot be met."""
+"""Hosts, networks, elections, starts and shutdowns, interruptions, cursors of a server that was restarted, time-outs,
+write concerns that cannot be met."""
 _RIGHTS = "correct the user and password, or give this user the role readWrite on the database"
 
 
@@ -57,13 +59,13 @@ def _translated(error: errors.PyMongoError) -> StoreError | None:
     elif isinstance(error, errors.OperationFailure):
         codes = {error.code}
     elif isinstance(error, errors.ConnectionFailure | errors.ServerSelectionTimeoutError | errors.WTimeoutError):
-        return StoreUnavailable(reason)
+        return StoreUnavailable(f"no answer from the server: {reason}")
     else:
         return None
     if codes & _FULL:
         return StoreFull(reason)
     if codes & _DENIED:
-        return StoreUnavailable(reason, _RIGHTS)
+        return StoreDenied(reason, _RIGHTS)
     retryable = error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError")
     if codes & _AWAY or retryable or isinstance(error, errors.WriteConcernError):
         return StoreUnavailable(reason)

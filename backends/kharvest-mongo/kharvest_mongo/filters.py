@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from kharvest.spi import Pod, Query, Signature
 from kharvest_mongo import keys
-from kharvest_mongo.batches import Snapshot
 from kharvest_mongo.server import Document
+from kharvest_mongo.snapshots import Snapshot
 
 _LAST_BEFORE_SURROGATES = 0xD7FF
 _FIRST_BEHIND_SURROGATES = 0xE000

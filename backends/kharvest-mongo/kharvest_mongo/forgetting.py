@@ -10,14 +10,15 @@ from pymongo.collection import Collection as Documents
 
 from kharvest.spi import REMOVED, Pod, Query, Signature, StoreUnavailable, Timeline
 from kharvest_mongo import keys, lookups, pages, rows
-from kharvest_mongo.batches import Batches, Snapshot
-from kharvest_mongo.cutting import CHANGED_AT_ONCE, ONE_REPLY, cut
+from kharvest_mongo.batches import Batches
+from kharvest_mongo.cutting import CHANGED_AT_ONCE, ONE_REPLY, WRITTEN_AT_ONCE, cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.lookups import Place
 from kharvest_mongo.recording import ATTEMPTS, Abandoned
 from kharvest_mongo.rows import NewRow, Position
 from kharvest_mongo.schema import REFERENCES, SIGNATURES
 from kharvest_mongo.server import Document, Server
+from kharvest_mongo.snapshots import Snapshot
 
 _FIELDS = {**rows.POSITION, "namespace": 1, "pod": 1, "path": 1, "md5": 1}
 
@@ -94,24 +95,20 @@ class Forgetter:
     def _write_again(self, batch: int, followers: dict[bytes, bytes | None]) -> None:
         """Write references again which something else, or nothing, follows now."""
         documents = [document for some in cut(followers) for document in self._references.find({"_id": {"$in": some}})]
-        if documents:
-            self._references.insert_many(
-                [
-                    rows.reference_document(
-                        NewRow(one["order"], rows.reference(one), followers[one["_id"]]), batch, number
-                    )
-                    for number, one in enumerate(documents)
-                ],
-                ordered=False,
-            )
+        again = (
+            rows.reference_document(NewRow(one["order"], rows.reference(one), followers[one["_id"]]), batch, number)
+            for number, one in enumerate(documents)
+        )
+        for some in cut(again, WRITTEN_AT_ONCE):
+            self._references.insert_many(some, ordered=False)
 
     def _mark(self, collection: Documents[Document], batch: int, ids: Sequence[bytes]) -> None:
-        statements = [
+        statements = (
             UpdateMany({"_id": {"$in": some}}, {"$addToSet": {"removed_by": batch}})
             for some in cut(ids, CHANGED_AT_ONCE)
-        ]
-        if statements:
-            collection.bulk_write(statements, ordered=False)
+        )
+        for part in cut(statements, WRITTEN_AT_ONCE // CHANGED_AT_ONCE):
+            collection.bulk_write(part, ordered=False)
 
     def _remove_unnamed(self, batch: int, snapshot: Snapshot, found: Sequence[Document]) -> None:
         names = {keys.name_of(Signature(one["path"], one["md5"])) for one in found if one["md5"] != REMOVED}

@@ -9,11 +9,11 @@ from pymongo.collection import Collection as Documents
 
 from kharvest.spi import Signature
 from kharvest_mongo import keys, rows
-from kharvest_mongo.batches import Snapshot
 from kharvest_mongo.cutting import ONE_REPLY, cut
 from kharvest_mongo.rows import POSITION, Position, StoredSignature
 from kharvest_mongo.schema import REFERENCES
 from kharvest_mongo.server import Document
+from kharvest_mongo.snapshots import Snapshot
 
 _QUESTIONS_AT_ONCE = 100
 """Questions of their own in one aggregation: MongoDB allows a thousand stages."""

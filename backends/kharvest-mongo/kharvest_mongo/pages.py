@@ -15,9 +15,9 @@ from pymongo.collection import Collection as Documents
 
 from kharvest.spi import InvalidCursor, Order, Page, Query, Reference, decode_cursor, encode_cursor
 from kharvest_mongo import filters, keys, rows
-from kharvest_mongo.batches import Snapshot
 from kharvest_mongo.filters import Way
 from kharvest_mongo.server import Document
+from kharvest_mongo.snapshots import Snapshot
 
 VALUE = {"order": 1, "namespace": 1, "pod": 1, "path": 1, "md5": 1, "metadata": 1}
 """The fields of a reference's value."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from pymongo.collection import Collection as Documents
 
-from kharvest.spi import Conflict, Content, Reference, Signature, StoreError, UnknownContent
+from kharvest.spi import Conflict, Content, InvalidValue, KharvestError, Reference, Signature, UnknownContent
 from kharvest_mongo import keys, lookups, rows
-from kharvest_mongo.batches import Snapshot
 from kharvest_mongo.lookups import Place
 from kharvest_mongo.rows import POSITION, NewRow, Position
 from kharvest_mongo.server import Document
+from kharvest_mongo.snapshots import Snapshot
 
 _STEPS_BACK = 4
 _START = b""
@@ -23,10 +23,11 @@ Present = Callable[[Collection[bytes]], Mapping[bytes, Content]]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one call of `record` was given."""
+    """What one call of `record` was given, or of `append`: then its references are to be the newest."""
 
     files: Mapping[Signature, Content]
     references: Sequence[Reference]
+    appends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,15 @@ class Plan:
 
     Attributes:
         refused: the errors of the records that are refused, by their numbers.
+        accepted: the references of the others, at the times at which they are recorded, by their numbers.
         rows: the references to store.
         signatures: the signatures to store.
         followers: which stored reference, by its `_id`, has which order behind it now.
         outdated: the `_id`s of references that were the newest of their timelines until long ago.
     """
 
-    refused: dict[int, StoreError] = field(default_factory=dict)
+    refused: dict[int, KharvestError] = field(default_factory=dict)
+    accepted: dict[int, list[Reference]] = field(default_factory=dict)
     rows: tuple[NewRow, ...] = ()
     signatures: tuple[tuple[Signature, Content], ...] = ()
     followers: frozenset[tuple[bytes, bytes]] = frozenset()
@@ -64,25 +67,41 @@ class Planner:
 
     def plan(self, snapshot: Snapshot, records: Sequence[Record]) -> Plan:
         """What these records change, each behind those before it; one that is refused changes nothing."""
-        refused, new, accepted = self._accept(snapshot, records)
-        rows_by_timeline, outdated = self._find(snapshot, accepted)
+        newest, outdated = self._newest(snapshot, (one for record in records for one in record.references))
+        refused, accepted, new = self._accept(snapshot, records, newest)
         placed: list[NewRow] = []
         followers: set[tuple[bytes, bytes]] = set()
-        for stored, added in rows_by_timeline:
+        for stored, added in self._find(snapshot, (one for some in accepted.values() for one in some), newest):
             _place(stored, added, placed, followers)
         named = {row.reference.signature for row in placed}
         return Plan(
             refused,
+            accepted,
             tuple(placed),
             tuple((signature, content) for signature, content in new.items() if signature in named),
             frozenset(followers),
             frozenset(outdated),
         )
 
+    def _newest(self, snapshot: Snapshot, references: Iterable[Reference]) -> tuple[dict[bytes, Position], set[bytes]]:
+        """The newest of the references' timelines, by key, and the `_id`s of those that were so until long ago."""
+        timelines = {keys.of_timeline(one.timeline) for one in references}
+        newest: dict[bytes, Position] = {}
+        outdated: set[bytes] = set()
+        for document in lookups.newest(self._references, timelines, POSITION):
+            one = rows.position(document)
+            follower = one.next(snapshot)
+            if follower is not None and snapshot.is_final(follower[1]):
+                outdated.add(one.id)
+            if one.is_visible(snapshot):
+                timeline = document["newest_of"]
+                newest[timeline] = max(newest.get(timeline, one), one, key=lambda position: position.order)
+        return newest, outdated
+
     def _accept(
-        self, snapshot: Snapshot, records: Sequence[Record]
-    ) -> tuple[dict[int, StoreError], dict[Signature, Content], list[Reference]]:
-        """Which records are refused; of the others, the signatures that are new, and the references."""
+        self, snapshot: Snapshot, records: Sequence[Record], newest: Mapping[bytes, Position]
+    ) -> tuple[dict[int, KharvestError], dict[int, list[Reference]], dict[Signature, Content]]:
+        """Which records are refused; the references of the others, and their signatures that are new."""
         contents = {content.sha256 for one in records for content in one.files.values()}
         missing = contents - self._present(contents).keys() if self._present is not None and contents else set()
         named = {
@@ -93,38 +112,32 @@ class Planner:
         }
         found = lookups.signatures(self._signatures, snapshot, named)
         known = {signature: stored.content for signature, stored in found.items()}
-        refused: dict[int, StoreError] = {}
+        last = {timeline: keys.time_of(one.order) for timeline, one in newest.items()}
+        refused: dict[int, KharvestError] = {}
+        accepted: dict[int, list[Reference]] = {}
         new: dict[Signature, Content] = {}
-        accepted: list[Reference] = []
         for number, one in enumerate(records):
-            error = _refusal(one, known, missing)
-            if error is not None:
+            try:
+                _check(one, known, missing)
+                references, times = _timed(one, last)
+            except (Conflict, InvalidValue, UnknownContent) as error:
                 refused[number] = error
                 continue
-            for reference in one.references:
+            for reference in references:
                 signature = reference.signature
                 if signature not in known and not signature.is_removal:
                     known[signature] = new[signature] = one.files[signature]
-            accepted += one.references
-        return refused, new, accepted
+            accepted[number] = references
+            last |= times
+        return refused, accepted, new
 
     def _find(
-        self, snapshot: Snapshot, references: Iterable[Reference]
-    ) -> tuple[list[tuple[list[Position], list[NewRow]]], set[bytes]]:
-        """For each timeline, the stored references beside the new ones, and the new ones; and what is outdated."""
+        self, snapshot: Snapshot, references: Iterable[Reference], newest: Mapping[bytes, Position]
+    ) -> list[tuple[list[Position], list[NewRow]]]:
+        """For each timeline, the stored references beside the new ones, and the new ones."""
         added: dict[bytes, dict[bytes, Reference]] = {}
         for reference in references:
             added.setdefault(keys.of_timeline(reference.timeline), {})[keys.order_of(reference)] = reference
-        newest: dict[bytes, Position] = {}
-        outdated: set[bytes] = set()
-        for document in lookups.newest(self._references, added, POSITION):
-            one = rows.position(document)
-            follower = one.next(snapshot)
-            if follower is not None and snapshot.is_settled(follower[1]):
-                outdated.add(one.id)
-            if one.is_visible(snapshot):
-                timeline = document["newest_of"]
-                newest[timeline] = max(newest.get(timeline, one), one, key=lambda position: position.order)
         late = [
             (timeline, order)
             for timeline, orders in added.items()
@@ -132,7 +145,9 @@ class Planner:
             for order in orders
             if order <= newest[timeline].order
         ]
-        stored: dict[bytes, dict[bytes, Position]] = {timeline: {one.order: one} for timeline, one in newest.items()}
+        stored: dict[bytes, dict[bytes, Position]] = {
+            timeline: {newest[timeline].order: newest[timeline]} for timeline in added if timeline in newest
+        }
         if late:
             there = lookups.at(self._references, snapshot, {order for _timeline, order in late})
             for timeline, order in late:
@@ -143,7 +158,7 @@ class Planner:
             (list(stored.get(timeline, {}).values()), [NewRow(order, one, None) for order, one in orders.items()])
             for timeline, orders in added.items()
             if orders
-        ], outdated
+        ]
 
     def _find_beside(
         self,
@@ -189,14 +204,15 @@ def _place(
             followers.add((one.id, in_order[number + 1].order))
 
 
-def _refusal(record: Record, known: Mapping[Signature, Content], missing: set[bytes]) -> StoreError | None:
+def _check(record: Record, known: Mapping[Signature, Content], missing: set[bytes]) -> None:
+    """Refuse a record that does not fit what is known."""
     lacking = frozenset(content.sha256 for content in record.files.values()) & missing
     if lacking:
-        return UnknownContent(lacking)
+        raise UnknownContent(lacking)
     for signature, content in record.files.items():
         stored = known.get(signature)
         if stored is not None and stored != content:
-            return Conflict(signature, stored, content)
+            raise Conflict(signature, stored, content)
     unknown = frozenset(
         reference.signature
         for reference in record.references
@@ -204,4 +220,18 @@ def _refusal(record: Record, known: Mapping[Signature, Content], missing: set[by
         and reference.signature not in known
         and reference.signature not in record.files
     )
-    return UnknownContent(signatures=unknown) if unknown else None
+    if unknown:
+        raise UnknownContent(signatures=unknown)
+
+
+def _timed(record: Record, newest: Mapping[bytes, int]) -> tuple[list[Reference], dict[bytes, int]]:
+    """A record's references at the times at which they are recorded, and the newest times of their timelines then."""
+    references: list[Reference] = []
+    times: dict[bytes, int] = {}
+    for reference in record.references:
+        timeline = keys.of_timeline(reference.timeline)
+        before = times.get(timeline, newest.get(timeline))
+        references.append(reference.after(before) if record.appends else reference)
+        at_ns = references[-1].observed_at_ns
+        times[timeline] = at_ns if before is None else max(before, at_ns)
+    return references, times

@@ -9,15 +9,16 @@ from threading import Lock
 
 from pymongo import InsertOne, UpdateMany, UpdateOne
 
-from kharvest.spi import StoreError, StoreUnavailable
+from kharvest.spi import KharvestError, Reference, StoreError, StoreUnavailable
 from kharvest_mongo import keys, rows
-from kharvest_mongo.batches import Batches, Snapshot
-from kharvest_mongo.cutting import CHANGED_AT_ONCE, cut
+from kharvest_mongo.batches import Batches
+from kharvest_mongo.cutting import CHANGED_AT_ONCE, WRITTEN_AT_ONCE, cut
 from kharvest_mongo.failures import told
 from kharvest_mongo.planning import Plan, Planner, Present, Record
 from kharvest_mongo.rows import ids_of_batch
 from kharvest_mongo.schema import REFERENCES, SIGNATURES
 from kharvest_mongo.server import Document, Server
+from kharvest_mongo.snapshots import Snapshot
 
 ATTEMPTS = 60
 """How often a batch is tried when others are committed first: of so many writers, one gets through each time."""
@@ -63,8 +64,8 @@ class Recorder:
         self._abandoned = abandoned
         self._planner = Planner(self._references, self._signatures, present)
 
-    def write(self, records: Sequence[Record]) -> dict[int, Exception]:
-        """Write records as one batch; the errors of those that are refused, by their numbers."""
+    def write(self, records: Sequence[Record]) -> list[list[Reference] | KharvestError]:
+        """Write records as one batch; of each, the references as they were recorded, or why it is refused."""
         self._abandoned.bury()
         batch, snapshot = self._batches.begin()
         try:
@@ -72,7 +73,9 @@ class Recorder:
         except BaseException:
             self._abandoned.add(batch)
             raise
-        return dict(plan.refused)
+        return [
+            plan.accepted[number] if number in plan.accepted else plan.refused[number] for number in range(len(records))
+        ]
 
     def _plan(self, snapshot: Snapshot, records: Sequence[Record]) -> Plan:
         with told():
@@ -105,15 +108,15 @@ class Recorder:
             UpdateOne({"_id": one}, {"$addToSet": {"followers": {"order": order, "batch": batch}}})
             for one, order in sorted(plan.followers)
         )
-        self._references.bulk_write([*inserted, *followed], ordered=False)
-        if plan.signatures:
-            self._signatures.insert_many(
-                [
-                    rows.signature_document(signature, content, batch, number)
-                    for number, (signature, content) in enumerate(plan.signatures)
-                ],
-                ordered=False,
-            )
+        statements: list[InsertOne[Document] | UpdateOne] = [*inserted, *followed]
+        for some in cut(statements, WRITTEN_AT_ONCE):
+            self._references.bulk_write(some, ordered=False)
+        documents = (
+            rows.signature_document(signature, content, batch, number)
+            for number, (signature, content) in enumerate(plan.signatures)
+        )
+        for part in cut(documents, WRITTEN_AT_ONCE):
+            self._signatures.insert_many(part, ordered=False)
 
     def _undo(self, batch: int, plan: Plan) -> None:
         """Take back what a plan wrote that does not fit any more."""

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from kharvest.spi import Capability, Content, FileSummary, Page, Query, Reference, Signature, Timeline
-from kharvest_mongo import keys, lookups, pages, rows, summaries
-from kharvest_mongo.batches import Batches, Snapshot
+from kharvest.spi import (
+    Capability,
+    Content,
+    FileSummary,
+    GroupCommit,
+    Page,
+    Query,
+    Reference,
+    Signature,
+    StoreUnavailable,
+    Timeline,
+)
+from kharvest_mongo import lookups, pages, rows, summaries
+from kharvest_mongo.batches import Batches
 from kharvest_mongo.claims import Claims
 from kharvest_mongo.failures import told
 from kharvest_mongo.forgetting import Forgetter
-from kharvest_mongo.groups import Groups
+from kharvest_mongo.keys import of_timeline as timeline_key
 from kharvest_mongo.planning import Present, Record
 from kharvest_mongo.recording import Abandoned, Recorder
 from kharvest_mongo.schema import REFERENCES, SIGNATURES
 from kharvest_mongo.server import Server
+from kharvest_mongo.snapshots import Snapshot
 
 _BATCH_REFERENCES = 4000
 """References in one batch of several records, at most; one record is one batch, whatever its size."""
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class MongoReferences:
@@ -35,7 +49,13 @@ class MongoReferences:
         self._signatures = server.collection(SIGNATURES)
         self._batches = Batches(server)
         abandoned = Abandoned(self._batches)
-        self._groups = Groups(Recorder(server, self._batches, abandoned, present).write, _BATCH_REFERENCES)
+        self._groups: GroupCommit[Record, list[Reference]] = GroupCommit(
+            Recorder(server, self._batches, abandoned, present).write,
+            is_shared=lambda _error: True,  # the recorder itself finds out which record is at fault
+            shared_by_all=(StoreUnavailable,),
+            weigh=lambda record: (len(record.references), 0),
+            max_items=_BATCH_REFERENCES,
+        )
         self._forgetter = Forgetter(server, self._batches, abandoned)
         self._claims = Claims(server)
 
@@ -52,6 +72,10 @@ class MongoReferences:
         if files or references:
             self._groups.run(Record(dict(files), tuple(references)))
 
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        """See `ReferenceStore.append`."""
+        return self._groups.run(Record(dict(files), tuple(references), appends=True)) if files or references else []
+
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         """See `ReferenceStore.known`."""
         wanted = {signature for signature in signatures if not signature.is_removal}
@@ -67,7 +91,7 @@ class MongoReferences:
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
         """See `ReferenceStore.newest`."""
-        wanted = {keys.of_timeline(timeline): timeline for timeline in timelines}
+        wanted = {timeline_key(timeline): timeline for timeline in timelines}
         if not wanted:
             return {}
 
@@ -98,13 +122,17 @@ class MongoReferences:
 
         return self._batches.read(look, of_newest=query.latest)
 
-    def claim(self, keys_to_lease: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+    def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         """See `ReferenceStore.claim`."""
-        return self._claims.claim(keys_to_lease, holder, now_ns, until_ns)
+        return self._claims.claim(keys, holder, now_ns, until_ns)
 
-    def release(self, keys_to_end: Collection[bytes], holder: str) -> None:
+    def release(self, keys: Collection[bytes], holder: str) -> None:
         """See `ReferenceStore.release`."""
-        self._claims.release(keys_to_end, holder)
+        self._claims.release(keys, holder)
+
+    def now_ns(self) -> int:
+        """See `ReferenceStore.now_ns`: the clock of the server that this process is connected to."""
+        return (self._server.now().replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
 
     def forget(self, query: Query) -> int:
         """See `ReferenceStore.forget`."""

@@ -8,14 +8,12 @@ nobody can need them any more. What changes otherwise is removed, and written ag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature
 from kharvest_mongo import keys
-
-if TYPE_CHECKING:
-    from kharvest_mongo.batches import Snapshot
-    from kharvest_mongo.server import Document
+from kharvest_mongo.server import Document
+from kharvest_mongo.snapshots import Snapshot
 
 _BATCH_BYTES = 8
 _NUMBER_BYTES = 4

@@ -20,6 +20,7 @@ SIGNATURES = "kharvest_signatures"
 CLAIMS = "kharvest_claims"
 CONTENTS = "kharvest_contents"
 CHUNKS = "kharvest_chunks"
+DISCARDS = "kharvest_discards"
 
 
 def _index(*fields: str, unique: bool = False, sparse: bool = False) -> IndexModel:
@@ -40,4 +41,5 @@ INDEXES: dict[str, Sequence[IndexModel]] = {
     # Only what is published has a digest, and of several that are put at once only one can have it.
     CONTENTS: (_index("sha256", unique=True, sparse=True), _index("touched_at", sparse=True)),
     CHUNKS: (_index("body"),),
+    DISCARDS: (_index("contents"),),
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from typing import Any, TypeAlias
 
+import pymongo
 from pymongo import MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import ConfigurationError
 from pymongo.read_concern import ReadConcern
 
-from kharvest.spi import IncompatibleSchema, InvalidStoreURL
-from kharvest_mongo.address import Address
+from kharvest.spi import IncompatibleSchema, InvalidStoreURL, StoreUnavailable
+from kharvest_mongo.address import Address, quotable
 from kharvest_mongo.failures import told
 from kharvest_mongo.schema import INDEXES, SCHEMA_VERSION, STORE, WRITTEN_BY
 
@@ -19,6 +21,9 @@ Document: TypeAlias = dict[str, Any]
 """What a collection holds: the edge to what has no types."""
 STORE_ID = "store"
 """The one document of the collection `kharvest_store`."""
+_IDENTITY = {"schema_version": 1, "store_id": 1}
+_CLOSE_SECONDS = 1.0
+"""How long the server may take to hear that its sessions end. If it does not, it ends them itself after 30 minutes."""
 
 
 class Server:
@@ -26,6 +31,9 @@ class Server:
 
     On a single server a write has happened when its journal is on the disk; on a replica set or a sharded cluster, when
     a majority has it, and what is read was written so: it can never be rolled back.
+
+    Attributes:
+        store_id: names the store, once it is prepared: the database may be dropped, and another one made there.
     """
 
     def __init__(self, address: Address) -> None:
@@ -34,12 +42,15 @@ class Server:
             self._client: MongoClient[Document] = MongoClient(address.url, **options)
         except (ConfigurationError, ValueError, TypeError) as error:
             remedy = "see PyMongo's documentation of MongoClient"
-            raise InvalidStoreURL(address.text, f"its options do not fit: {error}", remedy) from None
+            raise InvalidStoreURL(
+                address.text, f"its options do not fit: {quotable(error, address.text)}", remedy
+            ) from None
         self._address = address
+        self.store_id = ""
         try:
             hello = self._hello()
         except BaseException:
-            self._client.close()
+            self.close()
             raise
         replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
         self._read_concern = ReadConcern("majority" if replicated else "local")
@@ -71,11 +82,12 @@ class Server:
         """
         with told():
             store = self.collection(STORE)
-            found = store.find_one({"_id": STORE_ID}, {"schema_version": 1})
+            found = store.find_one({"_id": STORE_ID}, _IDENTITY)
             if found is None:
                 for name, indexes in INDEXES.items():
                     self.collection(name).create_indexes(list(indexes))
                 new = {
+                    "store_id": secrets.token_hex(16),
                     "schema_version": SCHEMA_VERSION,
                     "written_by": WRITTEN_BY,
                     "version": 0,
@@ -87,14 +99,18 @@ class Server:
                     "count": 0,
                 }
                 store.update_one({"_id": STORE_ID}, {"$setOnInsert": new}, upsert=True)
-                found = store.find_one({"_id": STORE_ID}, {"schema_version": 1})
-        version = found["schema_version"] if found is not None else 0
+                found = store.find_one({"_id": STORE_ID}, _IDENTITY)
+        if found is None:
+            raise StoreUnavailable("the database was dropped while a store was made in it", "try again")
+        version = found["schema_version"]
         if version != SCHEMA_VERSION:
             raise IncompatibleSchema(found=version, supported=SCHEMA_VERSION)
+        self.store_id = found["store_id"]
 
     def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
+        """Close all connections. Does not wait for a server that does not answer."""
+        with pymongo.timeout(_CLOSE_SECONDS):
+            self._client.close()
 
     def _hello(self) -> Document:
         with told():

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pymongo.collection import Collection as Documents
 
-from kharvest.spi import REMOVED, FileSummary, InvalidCursor, Page, Query, Signature, decode_cursor, encode_cursor
+from kharvest.spi import (
+    REMOVED,
+    FileSummary,
+    InvalidCursor,
+    InvalidValue,
+    Page,
+    Query,
+    Signature,
+    decode_cursor,
+    encode_cursor,
+)
 from kharvest_mongo import filters, keys, lookups, pages, rows
-from kharvest_mongo.batches import Snapshot
 from kharvest_mongo.cutting import IN_AT_ONCE
 from kharvest_mongo.rows import StoredSignature
 from kharvest_mongo.server import Document
+from kharvest_mongo.snapshots import Snapshot
 
 _FILES_AT_ONCE = IN_AT_ONCE
 """Files whose references are counted for one page, at most."""
@@ -140,6 +151,6 @@ def _place(query: Query) -> Signature | None:
         case None:
             return None
         case (str(path), str(md5)):
-            return Signature(path, bytes.fromhex(md5))
-        case _:
-            raise InvalidCursor
+            with suppress(ValueError, InvalidValue):  # neither hexadecimal nor a path: not made here
+                return Signature(path, bytes.fromhex(md5))
+    raise InvalidCursor

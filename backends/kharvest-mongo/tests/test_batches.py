@@ -280,7 +280,7 @@ def test_records_of_several_threads_share_batches_and_errors_do_not_spread(store
     for thread in threads[1:]:
         thread.start()
     deadline = threading.Event()
-    while len(store._groups._waiting) < 7:
+    while store._groups.waiting_items < 7:
         assert not deadline.wait(0.01)
     go_on.set()
     for thread in threads:
@@ -316,3 +316,41 @@ def test_batches_are_listed_as_hidden_only_while_they_are_written(store: MongoSt
         store.record({reference(1).signature: replace(content_of(b"x"), size=2)}, [reference(2)])
     store.forget(Query())
     assert Batches(store._server).snapshot().hidden == frozenset()
+
+
+def test_who_commits_second_appends_behind_the_first(
+    store: MongoStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(store, reference(5))
+    commit = Batches.commit
+
+    def late(*arguments: Any, **options: Any) -> bool:
+        monkeypatch.undo()
+        with closing(open_store(url)) as other:
+            assert other.append({}, [reference(1)]) == [reference(6)]
+        return commit(*arguments, **options)
+
+    monkeypatch.setattr(Batches, "commit", late)
+    assert store.append({}, [reference(2), reference(3)]) == [reference(7), reference(8)]
+    assert [one.observed_at_ns for one in all_references(store, Query())] == [5, 6, 7, 8]
+
+
+class _AsksTwice:
+    """A collection whose driver missed the first answer to an update, and asked again."""
+
+    def __init__(self, collection: Any) -> None:
+        self._collection = collection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._collection, name)
+
+    def update_one(self, *arguments: Any) -> Any:
+        self._collection.update_one(*arguments)
+        return self._collection.update_one(*arguments)
+
+
+def test_an_append_that_is_committed_twice_is_there_once(store: MongoStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(store, reference(5))
+    monkeypatch.setattr(store._batches, "_store", _AsksTwice(store._batches._store))
+    assert store.append({}, [reference(1)]) == [reference(6)]
+    assert [one.observed_at_ns for one in all_references(store, Query())] == [5, 6]

@@ -126,6 +126,26 @@ def test_an_upload_taken_for_dead_fails_and_never_shows_holes(
     assert b"".join(store.read(content.sha256)) == LARGE
 
 
+def test_a_content_that_is_put_after_a_discard_that_died_stays(
+    store: MongoStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = content_of(b"one"), content_of(b"other")
+    store.put(one, [b"one"])
+    store.put(other, [b"other"])
+
+    def die(_ids: object) -> None:
+        raise StoreUnavailable("it died", "start it again")
+
+    with closing(open_store(url)) as dying:
+        monkeypatch.setattr(dying, "_remove", die)
+        with pytest.raises(StoreUnavailable):
+            dying.discard([one.sha256, other.sha256])
+    store.put(one, [b"one"])
+    with closing(open_store(url)) as later:  # which removes what the dead one has left
+        assert later.present([one.sha256, other.sha256]) == {one.sha256: one}
+        assert b"".join(later.read(one.sha256)) == b"one"
+
+
 def test_leftovers_are_removed_and_live_uploads_are_not(
     store: MongoStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

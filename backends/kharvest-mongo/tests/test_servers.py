@@ -12,8 +12,19 @@ from harness.real import RealServer
 from harness.real.mongodb import MongoServer, client
 from harness.stores import all_references, check_replicas_that_start_together, content_of, record, reference
 from pymongo import WriteConcern
+from pymongo.errors import OperationFailure
 
-from kharvest.spi import Capability, IncompatibleSchema, InvalidStoreURL, Query, StoreUnavailable
+from kharvest.spi import (
+    Capability,
+    IncompatibleSchema,
+    InvalidStoreURL,
+    Query,
+    StoreDenied,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
+from kharvest_mongo.failures import told as told_as_kharvest
 from kharvest_mongo.schema import STORE
 from kharvest_mongo.store import MongoStore, open_references, open_store
 
@@ -42,7 +53,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_call_is_unavailable_and_serv
 ) -> None:
     with closing(open_store(f"{own_url}?serverSelectionTimeoutMS=300")) as store:
         record(store, reference(1))
-        tidy = store._groups._write.__self__._tidy  # type: ignore[attr-defined]
+        tidy = store._groups._commit.__self__._tidy  # type: ignore[attr-defined]
         written = threading.Event()
 
         def stop_first(plan: object) -> None:
@@ -51,7 +62,7 @@ def test_a_server_that_goes_away_in_the_middle_of_a_call_is_unavailable_and_serv
                 mongo.stop()
             tidy(plan)
 
-        store._groups._write.__self__._tidy = stop_first  # type: ignore[attr-defined]
+        store._groups._commit.__self__._tidy = stop_first  # type: ignore[attr-defined]
         with pytest.raises(StoreUnavailable):
             store.record({}, [reference(2), reference(3)])
         assert written.is_set()
@@ -102,6 +113,8 @@ def test_a_server_that_is_not_there_is_unavailable_and_its_password_is_not_told(
         ("mongodb://127.0.0.1/db?serverSelectionTimeoutMS=soon", "serverselectiontimeoutms"),
         (f"mongodb://someone:{SECRET}@127.0.0.1/db", "cannot be read"),
         ("mongodb://", "cannot be read"),
+        ("mongodb://127.0.0.1/db?authMechanismProperties=hunter2:x", "an option is wrong"),
+        ("mongodb://127.0.0.1/db?tls=true&tlsCertificateKeyFilePassword=hunter2&tlsCAFile=none", "none: No such"),
     ],
 )
 def test_a_url_that_cannot_be_understood_is_refused_without_its_password(url: str, problem: str) -> None:
@@ -111,12 +124,34 @@ def test_a_url_that_cannot_be_understood_is_refused_without_its_password(url: st
     assert "secret" not in told(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, StoreUnavailable) for code in (43, 50, 91, 94, 134, 189, 10107, 11600, 11602, 13435, 13436)),
+        *((code, StoreDenied) for code in (11, 13, 18, 31, 8000)),
+        (14031, StoreFull),
+    ],
+)
+def test_what_a_server_answers_while_it_starts_and_what_waiting_does_not_mend_are_told_apart(
+    code: int, kind: type[StoreError]
+) -> None:
+    with pytest.raises(StoreError) as caught, told_as_kharvest():
+        raise OperationFailure("no", code)
+    assert type(caught.value) is kind
+
+
 def test_options_go_to_the_driver(own_url: str) -> None:
     with closing(open_store(f"{own_url}?appName=mine&maxPoolSize=3&w=0&readPreference=secondary")) as store:
         record(store, reference(1))
         options = store._server._client.options
         assert options.pool_options.max_pool_size == 3
         assert options.server_selection_timeout == 5
+        assert options.heartbeat_frequency == 5
+        pool = options.pool_options
+        assert (pool.connect_timeout, pool.socket_timeout, pool.wait_queue_timeout) == (5, 10, 10)
+        assert pool.max_idle_time_seconds == 10, (
+            "what a socket's timeout found lost is not tried on the next connection"
+        )
         collection = store._server.collection(STORE)
         assert collection.write_concern.document == {"w": 1, "j": True}
         assert collection.read_preference.mongos_mode == "primary"
@@ -168,17 +203,17 @@ def test_users_get_what_they_may_and_are_told_what_they_may_not() -> None:
         def url(user: str, password: str = "right") -> str:
             return f"mongodb://{user}:{password}@127.0.0.1:{server.port}/kharvest"
 
-        with pytest.raises(StoreUnavailable, match="correct the user and password") as caught:
+        with pytest.raises(StoreDenied, match="correct the user and password") as caught:
             open_store(url("writer", "hunter2"))
         assert "hunter2" not in told(caught.value)
-        with pytest.raises(StoreUnavailable, match="readWrite"):
+        with pytest.raises(StoreDenied, match="readWrite"):
             open_store(url("reader"))
         with closing(open_store(url("writer"))) as store:
             record(store, reference(1))
             with closing(open_store(url("reader"))) as reading:
                 assert all_references(reading, Query()) == [reference(1)]
                 for call in (lambda: record(reading, reference(2)), lambda: reading.forget(Query())):
-                    with pytest.raises(StoreUnavailable, match="readWrite"):
+                    with pytest.raises(StoreDenied, match="readWrite"):
                         call()
             assert all_references(store, Query()) == [reference(1)]
 

@@ -1,1 +1,6 @@
-"""The SQL store of kharvest: SQLite files, PostgreSQL, MySQL and MariaDB, through SQLAlchemy Core."""
+"""The SQL store of kharvest: SQLite files, PostgreSQL, MySQL and MariaDB, through SQLAlchemy Core.
+
+It is opened by its URL, with `kharvest.registry`, which finds `plugin`. All modules are private.
+"""
+
+__all__: list[str] = []

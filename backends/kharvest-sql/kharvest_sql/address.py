@@ -13,6 +13,8 @@ from kharvest.spi import InvalidStoreURL, mask_url
 
 _DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 _POOL_OPTIONS = ("pool_size", "max_overflow", "pool_timeout", "pool_recycle")
+_ANSWER_SECONDS = 8
+_LEAST_ANSWER_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,14 @@ class Address:
         url: for SQLAlchemy, with a driver and without the options that are not the driver's.
         pool: the options of the connection pool: `pool_size`, `max_overflow`, `pool_timeout`, `pool_recycle`.
         path: the file of a SQLite database; None on a server.
+        answer_seconds: how long a server may take for one answer: the option `timeout`.
     """
 
     text: str
     url: URL
     pool: dict[str, int]
     path: Path | None
+    answer_seconds: int = _ANSWER_SECONDS
 
 
 def parse(text: str) -> Address:
@@ -51,10 +55,19 @@ def parse(text: str) -> Address:
         return Address(masked, url, pool, _path(masked, url))
     if not url.database:
         raise InvalidStoreURL(masked, "it names no database", "put /NAME behind the host")
-    return Address(masked, url.set(drivername=f"{family}+{driver or _DRIVERS[family]}"), pool, None)
+    seconds = _number(masked, "timeout", url.query.get("timeout", str(_ANSWER_SECONDS)))
+    if seconds < _LEAST_ANSWER_SECONDS:
+        problem = f"its option timeout is less than {_LEAST_ANSWER_SECONDS} seconds"
+        raise InvalidStoreURL(masked, problem, f"write timeout={_ANSWER_SECONDS}, for instance")
+    url = url.difference_update_query(["timeout"]).set(drivername=f"{family}+{driver or _DRIVERS[family]}")
+    return Address(masked, url, pool, None, seconds)
 
 
 def _path(masked: str, url: URL) -> Path:
+    if url.host and url.username is None and url.port is None:
+        # What stands after two slashes is a host, of which SQLite has none: most likely it is meant to be the file.
+        meant = f"{url.host}/{url.database}" if url.database else url.host
+        raise InvalidStoreURL(masked, "it names a host, and no file", f"write sqlite:///{meant}")
     if not url.database or url.database == ":memory:":
         raise InvalidStoreURL(masked, "it names no file", "use memory: for a store in memory")
     if url.host or url.database.startswith("file:"):

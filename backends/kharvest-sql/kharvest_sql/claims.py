@@ -13,14 +13,8 @@ _FREE = b""
 
 def claim(session: Session, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
     """See `ReferenceStore.claim`."""
-    wanted, name = sorted(set(keys)), holder.encode()
-    # First the rows, then their locks, both in one order: of several takers the first one locks out the others.
-    session.insert(CLAIM, "claim_key", "holder until_ns", [(key, _FREE, 0) for key in wanted])
-    rows = session.matching(
-        "SELECT claim_key, holder, until_ns FROM kharvest_claim WHERE claim_key IN",
-        wanted,
-        f" ORDER BY claim_key{session.dialect.lock_rows}",
-    )
+    name = holder.encode()
+    rows = session.claim_rows(CLAIM, "claim_key", "holder until_ns", [(key, _FREE, 0) for key in set(keys)])
     held = {key for key, owner, end_ns in rows if owner in {name, _FREE} or end_ns <= now_ns}
     session.upsert(CLAIM, "claim_key", "holder until_ns", [(key, name, until_ns) for key in sorted(held)])
     return held

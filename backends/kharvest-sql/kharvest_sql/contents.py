@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, UnknownContent
 from kharvest_sql import bodies
 from kharvest_sql.database import Database, Session
+from kharvest_sql.room import Allotment
 from kharvest_sql.schema import CONTENT
 from kharvest_sql.small import Small, SmallContents, is_small
 
 _CHUNKS_AT_ONCE = 8
-"""Chunks written in one transaction, 4 MiB: what one upload holds in memory, and for which others wait."""
+"""Chunks written in one transaction, 3.5 MiB: what one upload holds in memory, and for which others wait."""
 _LISTED_AT_ONCE = 1000
-_DISCARDED_AT_ONCE = 64
-"""Contents discarded in one transaction: the bytes of small ones go at once."""
 
 
 class SqlContents:
@@ -30,23 +30,25 @@ class SqlContents:
     def __init__(self, database: Database) -> None:
         self._contents_database = database
         self._small = SmallContents(database)
+        self._abandoned: deque[int] = deque()
 
     def remove_leftovers(self, idle_seconds: int | None) -> None:
         """Remove the bodies of uploads that died: those that nobody touched for so long, or, with None, all."""
-        for body_id in self._contents_database.write(lambda session: bodies.condemn(session, idle_seconds)):
-            self._remove(body_id)
+        self._abandon(self._contents_database.remove(lambda session: bodies.condemn(session, idle_seconds)))
 
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
-        """See `ContentStore.put`."""
-        if content.size > bodies.CHUNK_BYTES and self.present((content.sha256,)):
-            return  # of a small one, the transaction sees to that
+        """See `ContentStore.put`. What does not fit is refused before its first chunk is drawn."""
+        self._abandon(())
         cut = bodies.cut(chunks)
+        if content.size <= bodies.CHUNK_BYTES:
+            self._small.put(Small(content, tuple(cut)))
+        elif not self.present((content.sha256,)):  # of a small one, the transaction sees to that
+            with self._contents_database.room_for(content.size) as room:
+                self._put(content, cut, room)
+
+    def _put(self, content: Content, cut: Iterator[bodies.Chunk], room: Allotment) -> None:
         batch = list(islice(cut, _CHUNKS_AT_ONCE))
-        if len(batch) <= 1:
-            self._small.put(Small(content, tuple(batch)))
-            return
         if len(batch) < _CHUNKS_AT_ONCE:
-            self._require_room(batch)
             self._contents_database.write(
                 lambda session: _publish(session, content, _append(session, None, batch), last=True)
             )
@@ -55,35 +57,42 @@ class SqlContents:
         try:
             while len(batch) == _CHUNKS_AT_ONCE:
                 body_id = self._append(body_id, batch)
+                room.wrote(sum(len(data) for _start, data in batch))
                 batch = list(islice(cut, _CHUNKS_AT_ONCE))
+                room.check()
             last = batch
-            self._require_room(last)
             published = self._contents_database.write(
                 lambda session: _publish(session, content, _append(session, body_id, last), last=False)
             )
         except BaseException:
-            self._abandon(body_id)
+            self._abandon(_some(body_id))
             raise
-        if not published and body_id is not None:
-            self._remove(body_id)  # somebody else's put was faster
+        if not published:  # somebody else's put was faster
+            self._abandon(_some(body_id))
 
     def _append(self, body_id: int | None, batch: list[bodies.Chunk]) -> int:
-        self._require_room(batch)
         # Lost in a power cut, these chunks were never part of anything: the publishing transaction makes all durable.
         return self._contents_database.write(lambda session: _append(session, body_id, batch), durable=False)
 
-    def _require_room(self, batch: list[bodies.Chunk]) -> None:
-        self._contents_database.require_room(sum(len(data) for _start, data in batch))
+    def _abandon(self, body_ids: Collection[int]) -> None:
+        """Remove bodies that are of no use any more, and those that could not be removed before.
 
-    def _abandon(self, body_id: int | None) -> None:
-        if body_id is not None:
+        An error here fails no call: what could not be removed is tried again with the next put.
+        """
+        self._abandoned.extend(body_ids)
+        for _ in range(len(self._abandoned)):
+            try:
+                body_id = self._abandoned.popleft()
+            except IndexError:  # another thread is removing it
+                return
             try:
                 self._remove(body_id)
             except StoreError:
-                return  # the error that led here is the one to tell of; this body is now a leftover like any other
+                self._abandoned.append(body_id)
+                return
 
     def _remove(self, body_id: int) -> None:
-        while self._contents_database.write(lambda session: bodies.remove_some(session, body_id), durable=False):
+        while self._contents_database.remove(lambda session: bodies.remove_some(session, body_id), durable=False):
             pass
 
     def read(self, sha256: bytes, offset: int = 0) -> Iterator[bytes]:
@@ -99,18 +108,24 @@ class SqlContents:
             with self._contents_database.read() as session:
                 chunk = bodies.chunk_at(session, body_id, offset)
             if not chunk:
-                if self.present((sha256,)):
+                if self._body_of(sha256) == body_id:
                     raise StoreCorrupt(f"content {sha256.hex()} has no bytes at {offset} of {size}")
-                raise UnknownContent(frozenset({sha256}))  # discarded while it was read
+                raise UnknownContent(frozenset({sha256}))  # discarded while it was read, and maybe put again
             yield chunk
             offset += len(chunk)
 
+    def _body_of(self, sha256: bytes) -> int | None:
+        with self._contents_database.read() as session:
+            row = session.first("SELECT body_id FROM kharvest_content WHERE sha256 = ?", (sha256,))
+        return None if row is None else int(row[0])
+
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
         """See `ContentStore.present`."""
-        if not sha256s:
+        wanted = set(sha256s)
+        if not wanted:
             return {}
         with self._contents_database.read() as session:
-            rows = session.matching("SELECT sha256, md5, size FROM kharvest_content WHERE sha256 IN", set(sha256s))
+            rows = session.matching("SELECT sha256, md5, size FROM kharvest_content WHERE sha256 IN", wanted)
             return {row[0]: Content(row[0], row[1], row[2]) for row in rows}
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
@@ -128,14 +143,14 @@ class SqlContents:
             after = rows[-1][0]
 
     def discard(self, sha256s: Collection[bytes]) -> None:
-        """See `ContentStore.discard`. A content is gone in one transaction; the bytes of a large one in several."""
-        left = iter(set(sha256s))
-        while some := set(islice(left, _DISCARDED_AT_ONCE)):
-            self._discard(some)
+        """See `ContentStore.discard`. All are gone in one transaction; the bytes of large ones go in others."""
+        wanted = set(sha256s)
+        if wanted:
+            self._abandon(self._contents_database.remove(lambda session: _unpublish(session, wanted)))
 
-    def _discard(self, sha256s: set[bytes]) -> None:
-        for body_id in self._contents_database.write(lambda session: _unpublish(session, sha256s)):
-            self._remove(body_id)
+
+def _some(body_id: int | None) -> tuple[int, ...]:
+    return () if body_id is None else (body_id,)
 
 
 def _append(session: Session, body_id: int | None, batch: list[bodies.Chunk]) -> int:
@@ -151,11 +166,10 @@ def _publish(session: Session, content: Content, body_id: int, *, last: bool) ->
     `last`: this transaction is all there is of the body, so that it can be removed here if it is not needed.
     """
     row = (content.sha256, content.md5, content.size, body_id)
-    session.insert(CONTENT, "sha256", "md5 size body_id", [row])
-    there = session.first("SELECT body_id FROM kharvest_content WHERE sha256 = ?", (content.sha256,))
-    published = bool(there[0] == body_id)
+    (there,) = session.claim_rows(CONTENT, "sha256", "md5 size body_id", [row])
+    published = bool(there[3] == body_id)
     if published:
-        bodies.settle(session, body_id)
+        bodies.forget_number(session, body_id)
     elif last:
         bodies.remove_some(session, body_id)
     return published

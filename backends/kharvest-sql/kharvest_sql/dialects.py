@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol, TypeAlias
 
-from sqlalchemy import LargeBinary, Table
+from sqlalchemy import Connection, LargeBinary, Table
 
 Row = Sequence[Any]
+
+
+class Result(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+
+    def fetchone(self) -> Any:
+        """The next row; None behind the last."""
+
+    def fetchall(self) -> Sequence[Any]:
+        """All rows."""
+
+    def close(self) -> None:
+        """Leave the other rows."""
+
+
+Execute: TypeAlias = Callable[[str, Any], Result]
+"""Executes a statement, written with `?` for parameters: with a tuple of them, or once for each of a list of tuples."""
 
 
 class Dialect(Protocol):
@@ -19,6 +41,10 @@ class Dialect(Protocol):
 
     def spell(self, sql: str) -> str:
         """A statement with the driver's own parameter marks."""
+
+    def execute_on(self, connection: Connection) -> Execute:
+        """What executes statements on this connection, as long as nobody closes it."""
+        return lambda sql, parameters: connection.exec_driver_sql(self.spell(sql), parameters)
 
     def rows(self, columns: str) -> str:
         """A table expression over one parameter from `rows_parameters`: rows of integers, columns named `a b c`."""
@@ -55,15 +81,21 @@ class Dialect(Protocol):
 
     lock_rows: str
     """At the end of a SELECT: nobody else changes these rows before the transaction ends."""
+    before_writing: str | None
+    """A statement in front of a transaction that writes, where transactions show one moment unless they are told to
+    show what is committed by each statement; None where the driver tells them so itself, or there is one writer."""
     lock_store_shared: str | None
     """A statement that waits for who holds the store's lock alone, and then keeps it with others, until the end."""
     lock_store_alone: str | None
     """The same, but nobody else holds it meanwhile."""
     lock_schema: str | None
-    """A statement that makes all others who say it wait until `unlock_schema`, or the end of the session."""
+    """A statement that makes all others who say it wait until `unlock_schema`, or the end of the session. When it
+    waited in vain, it gives 0 or raises."""
     unlock_schema: str | None
     now: str
     """The database's own clock, whole seconds since the epoch."""
+    now_ns: str | None
+    """The database's own clock, nanoseconds since the epoch; None for a file, which has none."""
     last_id: str
     """A statement for the number that this session's last INSERT was given."""
 
@@ -96,12 +128,24 @@ class Sqlite(Dialect):
 
     then = "CROSS JOIN"  # SQLite keeps the order of a CROSS JOIN
     lock_rows = ""
+    before_writing = None
     lock_store_shared = lock_store_alone = lock_schema = unlock_schema = None
     now = "CAST(strftime('%s', 'now') AS INTEGER)"
+    now_ns = None
     last_id = "SELECT last_insert_rowid()"
 
     def spell(self, sql: str) -> str:
         return sql
+
+    def execute_on(self, connection: Connection) -> Execute:
+        """See `Dialect`. The driver itself does it: SQLAlchemy takes longer for a statement than most of them do."""
+        driver: Any = connection.connection.driver_connection
+
+        def execute(sql: str, parameters: Any) -> sqlite3.Cursor:
+            cursor: sqlite3.Cursor = driver.cursor()
+            return cursor.executemany(sql, parameters) if type(parameters) is list else cursor.execute(sql, parameters)
+
+        return execute
 
     def rows(self, columns: str) -> str:
         parts = ", ".join(f"json_extract(value, '$[{i}]') AS {name}" for i, name in enumerate(columns.split()))
@@ -146,11 +190,13 @@ class PostgreSQL(Dialect):
     then = "CROSS JOIN"
     lock_rows = " FOR UPDATE"
     # Two numbers of ours; a lock's number is free for all users of a database to choose.
+    before_writing = None
     lock_store_shared = "SELECT pg_advisory_xact_lock_shared(1801546354, 1)"
     lock_store_alone = "SELECT pg_advisory_xact_lock(1801546354, 1)"
     lock_schema = "SELECT pg_advisory_lock(1801546354, 2)"
     unlock_schema = "SELECT pg_advisory_unlock(1801546354, 2)"
     now = "CAST(EXTRACT(EPOCH FROM now()) AS BIGINT)"
+    now_ns = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) * 1000"
     last_id = "SELECT lastval()"
 
     def spell(self, sql: str) -> str:
@@ -197,11 +243,14 @@ class MySQL(Dialect):
 
     then = "STRAIGHT_JOIN"
     lock_rows = " FOR UPDATE"
+    before_writing = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
     lock_store_shared = "SELECT id FROM kharvest_store LOCK IN SHARE MODE"
     lock_store_alone = "SELECT id FROM kharvest_store FOR UPDATE"
-    lock_schema = "SELECT GET_LOCK('kharvest schema', 60)"
+    lock_schema = "SELECT GET_LOCK('kharvest schema', 1)"
     unlock_schema = "SELECT RELEASE_LOCK('kharvest schema')"
     now = "UNIX_TIMESTAMP()"
+    # UTC throughout: where summer time ends, one hour of local time comes twice.
+    now_ns = "TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) * 1000"
     last_id = "SELECT LAST_INSERT_ID()"
 
     def spell(self, sql: str) -> str:

@@ -7,7 +7,6 @@ it first, and what is remembered is for one count only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +20,7 @@ from kharvest_sql.recent import Recent
 from kharvest_sql.schema import HEAD_BYTES, METADATA, METADATA_PAIR, PATH, POD, SIGNATURE
 
 K = TypeVar("K", Pod, str, Metadata)
+V = TypeVar("V", Pod, Metadata, Signature)
 
 _BYTES_EACH = 8 * 2**20
 """What each of the memories may take: some 30,000 pods, paths or signatures."""
@@ -44,16 +44,31 @@ class StoredSignature:
 class Remembered:
     """The memory of one count of `forgets`. Threads share it: see `Recent`."""
 
-    __slots__ = ("forgets", "metadata", "metadata_by_id", "paths", "pods", "signatures", "signatures_by_id")
+    __slots__ = (
+        "forgets",
+        "metadata",
+        "metadata_by_id",
+        "paths",
+        "pods",
+        "pods_by_id",
+        "signatures",
+        "signatures_by_id",
+    )
 
     def __init__(self, forgets: int) -> None:
         self.forgets = forgets
         self.pods = Recent[Pod, int](_BYTES_EACH)
+        self.pods_by_id = Recent[int, Pod](_BYTES_EACH)
         self.paths = Recent[str, int](_BYTES_EACH)
         self.metadata = Recent[Metadata, int](_BYTES_EACH)
         self.metadata_by_id = Recent[int, Metadata](_BYTES_EACH)
         self.signatures = Recent[FileKey, StoredSignature](_BYTES_EACH)
         self.signatures_by_id = Recent[int, Signature](_BYTES_EACH)
+
+    def stored(self, signatures: Iterable[Signature]) -> dict[FileKey, StoredSignature]:
+        """The rows of those signatures that are remembered."""
+        keys = ((one.path, one.md5) for one in signatures)
+        return {key: row for key in keys if (row := self.signatures.get(key)) is not None}
 
 
 class Memory:
@@ -61,6 +76,11 @@ class Memory:
 
     def __init__(self) -> None:
         self._current = Remembered(-1)
+
+    @property
+    def current(self) -> Remembered:
+        """What is remembered now, of what transactions see that begin later unless something is forgotten."""
+        return self._current
 
     def of(self, session: Session) -> Remembered:
         """What is remembered of the rows that this transaction sees."""
@@ -102,17 +122,20 @@ class Identities:
         return self._numbers(METADATA, self._remembered.metadata, sets, digest_of_metadata)
 
     def signatures(self, signatures: Iterable[Signature]) -> dict[FileKey, StoredSignature]:
-        """The rows of those signatures that a reference names."""
+        """The rows of those signatures that a reference names, or named a moment later than this transaction sees."""
+        wanted = list(signatures)
+        found = self._remembered.stored(wanted)
+        return found | self.stored(one for one in wanted if (one.path, one.md5) not in found)
+
+    def is_of(self, remembered: Remembered) -> bool:
+        """Whether what was remembered before this transaction is what it sees."""
+        return self._remembered is remembered
+
+    def stored(self, signatures: Iterable[Signature]) -> dict[FileKey, StoredSignature]:
+        """The rows of those signatures that a reference names, as this transaction sees them."""
         found: dict[FileKey, StoredSignature] = {}
-        missing: dict[bytes, FileKey] = {}
+        missing = {digest_of_signature(one): (one.path, one.md5) for one in signatures}
         recent = self._remembered.signatures
-        for signature in signatures:
-            key = (signature.path, signature.md5)
-            stored = recent.get(key)
-            if stored is None:
-                missing[digest_of_signature(signature)] = key
-            else:
-                found[key] = stored
         columns = "digest, id, path_id, sha256, content_md5, size"
         sql = f"SELECT {columns} FROM kharvest_signature WHERE digest IN"  # noqa: S608  names from here only
         for digest, number, path_id, content_sha256, content_md5, size in self._session.matching(sql, missing):
@@ -143,7 +166,7 @@ class Identities:
         """The numbers of all these sets of metadata."""
 
         def row(metadata: Metadata, digest: bytes) -> tuple[Any, ...]:
-            return digest, _json(metadata)
+            return digest, _packed(metadata)
 
         known = self.metadata(sets)
         numbers = self._added(METADATA, "pairs", self._remembered.metadata, sets, digest_of_metadata, row)
@@ -172,41 +195,42 @@ class Identities:
         self._session.insert(SIGNATURE, "digest", "path_id md5 sha256 content_md5 size", sorted(rows))
         return self.signatures(contents)
 
+    def pods_by_id(self, numbers: Iterable[int]) -> dict[int, Pod]:
+        """The pods that have these numbers."""
+        sql = "SELECT o.id, o.namespace, o.name FROM {rows} {then} kharvest_pod o WHERE o.id = given.id"
+        return self._by_id(
+            self._remembered.pods_by_id, numbers, sql, lambda namespace, name: Pod(namespace.decode(), name.decode())
+        )
+
     def metadata_by_id(self, numbers: Iterable[int]) -> dict[int, Metadata]:
         """The sets of metadata that have these numbers."""
-        recent = self._remembered.metadata_by_id
-        found: dict[int, Metadata] = {}
-        missing: list[tuple[int]] = []
-        for number in numbers:
-            metadata = recent.get(number)
-            if metadata is None:
-                missing.append((number,))
-            else:
-                found[number] = metadata
         sql = "SELECT m.id, m.pairs FROM {rows} {then} kharvest_metadata m WHERE m.id = given.id"
-        for number, pairs in self._session.with_rows(sql, "id", missing):
-            metadata = found[number] = Metadata(dict(json.loads(pairs)))
-            self._remember(recent, number, metadata, 3 * len(pairs) + _OBJECT_BYTES)
-        return found
+        return self._by_id(self._remembered.metadata_by_id, numbers, sql, _unpacked)
 
     def signatures_by_id(self, numbers: Iterable[int]) -> dict[int, Signature]:
         """The signatures that have these numbers."""
-        recent = self._remembered.signatures_by_id
-        found: dict[int, Signature] = {}
-        missing: list[tuple[int]] = []
-        for number in numbers:
-            signature = recent.get(number)
-            if signature is None:
-                missing.append((number,))
-            else:
-                found[number] = signature
         sql = (
             "SELECT s.id, p.path, s.md5 FROM {rows} {then} kharvest_signature s {then} kharvest_path p "
             "WHERE s.id = given.id AND p.id = s.path_id"
         )
-        for number, path, md5 in self._session.with_rows(sql, "id", missing):
-            signature = found[number] = Signature(path.decode(), md5)
-            self._remember(recent, number, signature, 2 * len(path) + 2 * _OBJECT_BYTES)
+        return self._by_id(
+            self._remembered.signatures_by_id, numbers, sql, lambda path, md5: Signature(path.decode(), md5)
+        )
+
+    def _by_id(
+        self, recent: Recent[int, V], numbers: Iterable[int], sql: str, value_of: Callable[..., V]
+    ) -> dict[int, V]:
+        found: dict[int, V] = {}
+        missing: list[tuple[int]] = []
+        for number in numbers:
+            value = recent.get(number)
+            if value is None:
+                missing.append((number,))
+            else:
+                found[number] = value
+        for number, *columns in self._session.with_rows(sql, "id", missing):
+            value = found[number] = value_of(*columns)
+            self._remember(recent, number, value, 3 * sum(map(len, columns)) + 2 * _OBJECT_BYTES)
         return found
 
     def _numbers(
@@ -266,7 +290,7 @@ def digest_of_signature(signature: Signature) -> bytes:
 
 def digest_of_metadata(metadata: Metadata) -> bytes:
     """What a set of metadata is found by."""
-    return sha256(_json(metadata)).digest()
+    return sha256(_packed(metadata)).digest()
 
 
 def digest_of_pair(key: str, value: str) -> bytes:
@@ -274,8 +298,14 @@ def digest_of_pair(key: str, value: str) -> bytes:
     return sha256(f"{key}\0{value}".encode()).digest()
 
 
-def _json(metadata: Metadata) -> bytes:
-    return json.dumps(list(metadata.items()), ensure_ascii=False, separators=(",", ":")).encode()
+def _packed(metadata: Metadata) -> bytes:
+    """Keys and values, one behind the other: no string has the NUL between them, and none grows by being quoted."""
+    return "\0".join(text for pair in metadata.items() for text in pair).encode()
+
+
+def _unpacked(pairs: bytes) -> Metadata:
+    texts = pairs.decode().split("\0") if pairs else []
+    return Metadata(dict(zip(texts[::2], texts[1::2], strict=True)))
 
 
 def _weight(key: Pod | str | Metadata) -> int:

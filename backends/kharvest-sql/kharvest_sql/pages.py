@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kharvest.spi import InvalidCursor, Page, Pod, Query, Reference, decode_cursor, encode_cursor
+from kharvest.spi import InvalidCursor, Page, Query, Reference, decode_cursor, encode_cursor
 from kharvest_sql.database import Session
 from kharvest_sql.filters import Plan, plan
 from kharvest_sql.identities import Identities
-from kharvest_sql.walking import DIRECTIONS, Position, Walk
+from kharvest_sql.walking import DIRECTIONS, FIRST, LAST, Position, Walk
 
 WALKED = (2_000, 20_000)
 """Rows of an index that one page looks at when it has to pass some over: a millisecond's worth, and when that does not
@@ -19,7 +19,7 @@ def page(session: Session, identities: Identities, query: Query) -> Page[Referen
     """One page of references."""
     keys, following = positions(session, identities, query, position_of(query))
     cursor = None if following is None else encode_cursor(query, *following)
-    return Page(tuple(_references(session, identities, keys)), cursor)
+    return Page(tuple(_references(identities, keys)), cursor)
 
 
 def positions(
@@ -53,15 +53,10 @@ def _attempts(how: Plan) -> Iterator[tuple[Plan, int | None]]:
         yield how, None
 
 
-def _references(session: Session, identities: Identities, keys: Sequence[Position]) -> list[Reference]:
+def _references(identities: Identities, keys: Sequence[Position]) -> list[Reference]:
     """The references with these keys, in their order."""
     sets = identities.metadata_by_id({key[4] for key in keys})
-    rows = session.with_rows(
-        "SELECT o.id, o.namespace, o.name FROM {rows} {then} kharvest_pod o WHERE o.id = given.id",
-        "id",
-        [(number,) for number in {key[1] for key in keys}],
-    )
-    pods = {row[0]: Pod(row[1].decode(), row[2].decode()) for row in rows}
+    pods = identities.pods_by_id({key[1] for key in keys})
     signatures = identities.signatures_by_id({key[3] for key in keys})
     return [Reference(signatures[key[3]], pods[key[1]], sets[key[4]], key[0]) for key in keys]
 
@@ -72,6 +67,7 @@ def position_of(query: Query) -> Position | None:
         case None:
             return None
         case (int(time_ns), int(pod_id), int(path_id), int(signature_id), int(metadata_id)):
-            return time_ns, pod_id, path_id, signature_id, metadata_id
-        case _:
-            raise InvalidCursor
+            position = (time_ns, pod_id, path_id, signature_id, metadata_id)
+            if all(FIRST <= number <= LAST for number in position):  # else it was not made here
+                return position
+    raise InvalidCursor

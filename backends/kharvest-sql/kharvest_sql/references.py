@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -20,6 +21,8 @@ from kharvest.spi import (
 from kharvest_sql import claims, forgetting, pages, summaries, timelines
 from kharvest_sql.database import Database, Session
 from kharvest_sql.identities import FileKey, Identities, Memory, StoredSignature
+from kharvest_sql.timelines import TimelineId
+from kharvest_sql.timelines import newest as newest_rows
 
 Present = Callable[[Collection[bytes]], Mapping[bytes, Content]]
 
@@ -45,18 +48,28 @@ class SqlReferences:
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """See `ReferenceStore.record`."""
+        self._write(files, references, append=False)
+
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        """See `ReferenceStore.append`."""
+        return self._write(files, references, append=True)
+
+    def _write(
+        self, files: Mapping[Signature, Content], references: Sequence[Reference], *, append: bool
+    ) -> list[Reference]:
         # Before the transaction, not within: contents may be in another file. Who discards has seen to it that nobody
         # is about to refer to them.
         self._check_present({content.sha256 for content in files.values()})
 
-        def operation(session: Session) -> Identities:
+        def operation(session: Session) -> tuple[Identities, list[Reference]]:
             if session.dialect.lock_store_shared:
                 session.all(session.dialect.lock_store_shared)
             identities = self._identities(session)
-            _record(session, identities, files, references)
-            return identities
+            return identities, _record(session, identities, files, references, append=append)
 
-        self._references_database.write(operation).keep()
+        identities, recorded = self._references_database.write(operation)
+        identities.keep()
+        return recorded
 
     def _check_present(self, sha256s: set[bytes]) -> None:
         if self._present is not None and sha256s:
@@ -66,25 +79,29 @@ class SqlReferences:
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         """See `ReferenceStore.known`."""
+        # Before the transaction: what is remembered while it runs may be of batches that it does not see.
+        remembered = self._memory.current
+        before = remembered.stored(signatures)
         with self._references_database.read() as session:
             identities = self._identities(session)
-            stored = identities.signatures(signatures)
+            stored = before if identities.is_of(remembered) else {}
+            stored |= identities.stored(one for one in signatures if (one.path, one.md5) not in stored)
             identities.keep()
         found = ((signature, stored.get((signature.path, signature.md5))) for signature in signatures)
         return {signature: row.content for signature, row in found if row is not None and row.content is not None}
 
-    def newest(self, wanted: Collection[Timeline]) -> dict[Timeline, Reference]:
+    def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
         """See `ReferenceStore.newest`."""
         with self._references_database.read() as session:
             identities = self._identities(session)
-            pods = identities.pods({timeline.pod for timeline in wanted})
-            paths = identities.paths({timeline.path for timeline in wanted})
+            pods = identities.pods({timeline.pod for timeline in timelines})
+            paths = identities.paths({timeline.path for timeline in timelines})
             by_id = {
                 (pods[timeline.pod], paths[timeline.path]): timeline
-                for timeline in wanted
+                for timeline in timelines
                 if timeline.pod in pods and timeline.path in paths
             }
-            rows = timelines.newest(session, by_id).values()
+            rows = newest_rows(session, by_id).values()
             signatures = identities.signatures_by_id({row[3] for row in rows})
             sets = identities.metadata_by_id({row[4] for row in rows})
             identities.keep()
@@ -117,6 +134,12 @@ class SqlReferences:
         """See `ReferenceStore.release`."""
         self._references_database.write(lambda session: claims.release(session, keys, holder), durable=False)
 
+    def now_ns(self) -> int:
+        """See `ReferenceStore.now_ns`: the server's clock; for a file, this machine's."""
+        with self._references_database.read() as session:
+            clock = session.dialect.now_ns
+            return time.time_ns() if clock is None else int(session.first(f"SELECT {clock}")[0])
+
     def forget(self, query: Query) -> int:
         """See `ReferenceStore.forget`."""
 
@@ -125,15 +148,21 @@ class SqlReferences:
                 session.all(session.dialect.lock_store_alone)
             return forgetting.forget(session, self._identities(session), query)
 
-        return self._references_database.write(operation)
+        return self._references_database.remove(operation)
 
     def _identities(self, session: Session) -> Identities:
         return Identities(session, self._memory.of(session))
 
 
 def _record(
-    session: Session, identities: Identities, files: Mapping[Signature, Content], references: Sequence[Reference]
-) -> None:
+    session: Session,
+    identities: Identities,
+    files: Mapping[Signature, Content],
+    references: Sequence[Reference],
+    *,
+    append: bool,
+) -> list[Reference]:
+    """Record references at their times, or, to `append`, as the newest of their timelines; those that were recorded."""
     # This runs for every reference that is announced. Those of one pod share its objects, and looking up by an
     # object's identity, or a tuple, is several times faster than by a value that computes its hash.
     named = {(one.signature.path, one.signature.md5): one.signature for one in references}
@@ -150,14 +179,32 @@ def _record(
     if session.dialect.lock_rows:
         # In one order for all: who changes the same timelines waits, and finds what is newest when it goes on.
         sql = "SELECT p.id FROM {rows} {then} kharvest_pod p WHERE p.id = given.id ORDER BY p.id"
-        session.with_rows(sql + session.dialect.lock_rows, "id", [(number,) for number in pods.values()])
+        session.with_rows(sql + session.dialect.lock_rows, "id", [(number,) for number in sorted(pods.values())])
     pod_ids = {key: pods[pod] for key, pod in pod_objects.items()}
     metadata_ids = {key: metadata[one] for key, one in metadata_objects.items()}
-    rows: list[timelines.Row] = []
+    of_timelines: list[TimelineId] = []
+    identified: list[tuple[int, int]] = []
     for one in references:
         file = stored[one.signature.path, one.signature.md5]
-        rows.append((pod_ids[id(one.pod)], file.path_id, one.observed_at_ns, file.id, metadata_ids[id(one.metadata)]))
-    timelines.add(session, rows)
+        of_timelines.append((pod_ids[id(one.pod)], file.path_id))
+        identified.append((file.id, metadata_ids[id(one.metadata)]))
+    newest = timelines.newest(session, set(of_timelines))
+    recorded = _after_newest(references, of_timelines, newest) if append else list(references)
+    rows = zip(of_timelines, recorded, identified, strict=True)
+    timelines.add(session, [(*timeline, one.observed_at_ns, *numbers) for timeline, one, numbers in rows], newest)
+    return recorded
+
+
+def _after_newest(
+    references: Sequence[Reference], of_timelines: Sequence[TimelineId], newest: Mapping[TimelineId, timelines.Row]
+) -> list[Reference]:
+    """The references with the times at which each is the newest of its timeline, behind those before it."""
+    last = {timeline: row[2] for timeline, row in newest.items()}
+    appended = []
+    for one, timeline in zip(references, of_timelines, strict=True):
+        appended.append(one.after(last.get(timeline)))
+        last[timeline] = appended[-1].observed_at_ns
+    return appended
 
 
 def _new_files(

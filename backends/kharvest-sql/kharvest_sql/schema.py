@@ -15,7 +15,7 @@ from sqlalchemy.dialects.mysql import LONGBLOB, VARBINARY
 from sqlalchemy.schema import DDL
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Counts changes of the tables. A store with a higher one is refused."""
 NEVER_REPLACED = 2**63 - 1
 """`replaced_at_ns` of a timeline's newest reference."""
@@ -148,8 +148,9 @@ METADATA = Table(
     Column("pairs", _long_bytes(), nullable=False),
     sqlite_autoincrement=True,
 )
-"""Each distinct set of metadata once, as a JSON object. A pod has few sets in its life, and replicas share them: so
-references are found by a pair through the sets that have it, and one with ten pairs costs no more than one with two."""
+"""Each distinct set of metadata once, its keys and values with a NUL between them. A pod has few sets in its life, and
+replicas share them: so references are found by a pair through the sets that have it, and one with ten pairs costs no
+more than one with two."""
 
 METADATA_PAIR = Table(
     "kharvest_metadata_pair",

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from kharvest.spi import Content, StoreUnavailable
+from kharvest.spi import Content, GroupCommit, StoreUnavailable
 from kharvest_sql import bodies
 from kharvest_sql.database import Database, Session
-from kharvest_sql.groups import Gatherer
 from kharvest_sql.schema import CHUNK, CONTENT
 
 _FIRST = 2**62
@@ -35,24 +34,27 @@ class Small:
 
 
 class SmallContents:
-    """Puts small contents. Thread-safe: numbers are given out under the gatherer's lock only."""
+    """Puts small contents. Thread-safe: numbers are given out by the leader of a group only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gatherer: Gatherer[Small] = Gatherer(self._put, shared=(StoreUnavailable,))
+        self._groups: GroupCommit[Small, None] = GroupCommit(
+            self._put, is_shared=lambda error: isinstance(error, StoreUnavailable)
+        )
         self._numbers = count(0)
         self._left = 0
 
     def put(self, small: Small) -> None:
         """Make it durable and visible; what is there already is left as it is."""
-        self._gatherer.run(small)
+        self._groups.run(small)
 
-    def _put(self, smalls: Sequence[Small]) -> None:
-        self._database.require_room(sum(len(data) for small in smalls for _start, data in small.chunks))
+    def _put(self, smalls: Sequence[Small]) -> list[None]:
         # In one order for all: two servers that put the same ones wait for each other, and not in a circle.
         wanted = sorted({small.content.sha256: small for small in smalls}.items())
-        numbered = [(self._number(), small) for _sha256, small in wanted]
-        self._database.write(lambda session: _publish(session, numbered))
+        with self._database.room_for(sum(len(data) for small in smalls for _start, data in small.chunks)):
+            numbered = [(self._number(), small) for _sha256, small in wanted]
+            self._database.write(lambda session: _publish(session, numbered))
+        return [None] * len(smalls)
 
     def _number(self) -> int:
         """A number that no other body has or had, in any process."""
@@ -67,14 +69,13 @@ class SmallContents:
 
 def _take_number(session: Session) -> int:
     number = bodies.begin(session)
-    bodies.settle(session, number)
+    bodies.forget_number(session, number)
     return number
 
 
 def _publish(session: Session, numbered: Sequence[tuple[int, Small]]) -> None:
     rows = [(small.content.sha256, small.content.md5, small.content.size, number) for number, small in numbered]
-    session.insert(CONTENT, "sha256", "md5 size body_id", rows)
-    there = session.matching("SELECT body_id FROM kharvest_content WHERE sha256 IN", [row[0] for row in rows])
-    ours = {row[0] for row in there}  # without those that somebody else's put was faster with
+    there = session.claim_rows(CONTENT, "sha256", "md5 size body_id", rows)
+    ours = {row[3] for row in there}  # without those that somebody else's put was faster with
     chunks = [(number, *chunk) for number, small in numbered if number in ours for chunk in small.chunks]
     session.insert(CHUNK, "body_id position", "data", chunks)

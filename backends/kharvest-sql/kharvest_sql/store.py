@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy.exc import ProgrammingError
 
-from kharvest.spi import InvalidStoreURL, StoreCorrupt
+from kharvest.spi import InvalidStoreURL, StoreCorrupt, StoreFull
 from kharvest_sql import address, server, sqlite
 from kharvest_sql.address import Address
 from kharvest_sql.contents import SqlContents
 from kharvest_sql.database import Database
 from kharvest_sql.references import SqlReferences
+from kharvest_sql.room import Reserve, most_log_bytes
 from kharvest_sql.schema import CONTENTS, REFERENCES
 from kharvest_sql.server import ServerDatabase
 from kharvest_sql.sqlite import Layout, SqliteFile
 from kharvest_sql.users import Users
 
-_REFERENCES_LAYOUT = Layout(tables=REFERENCES, page_bytes=8 * 1024, cache_kib=16 * 1024)
-_CONTENTS_LAYOUT = Layout(tables=CONTENTS, page_bytes=64 * 1024, cache_kib=8 * 1024)
+T = TypeVar("T")
+
+_REFERENCES_LAYOUT = Layout(tables=REFERENCES, application_id=0x6B685265, page_bytes=8 * 1024, cache_kib=16 * 1024)
+_CONTENTS_LAYOUT = Layout(tables=CONTENTS, application_id=0x6B68436F, page_bytes=64 * 1024, cache_kib=8 * 1024)
 _PAIR_BYTES = 16
 _IDLE_SECONDS = 3600
 """On a server: an upload that did not move for an hour is a leftover. One that wakes up later must begin again."""
@@ -36,31 +41,49 @@ class SqlStore(SqlContents, SqlReferences):
 
 
 def open_store(url: str) -> SqlStore:
-    """Open the store on a URL, and create what is missing of it."""
+    """Open the store on a URL, and create what is missing of it. A store that is there opens on a full disk too."""
     where = address.parse(url)
-    opened = ExitStack()
-    try:
-        return _open_server(where, opened) if where.path is None else _open_files(where, where.path, opened)
-    except BaseException:
-        opened.close()
-        raise
+    if where.path is None:
+        return _closed_on_failure(partial(_open_server, where))
+    return _open_in_room(where.path, partial(_open_files, where, where.path))
 
 
 def open_references(url: str) -> SqlReferences:
     """Open the references half alone on a URL."""
     where = address.parse(url)
+    if where.path is None:
+        return _closed_on_failure(lambda opened: SqlReferences(_connect(where, opened), opened))
+    return _open_in_room(where.path, partial(_open_references_file, where, where.path))
+
+
+def _closed_on_failure(open_it: Callable[[ExitStack], T]) -> T:
     opened = ExitStack()
     try:
-        if where.path is None:
-            return SqlReferences(_connect(where, opened), opened)
-        file = _connect_file(where, where.path, _REFERENCES_LAYOUT, opened)
-        if file.pair() is None:
-            file.create(secrets.token_bytes(_PAIR_BYTES))
-        file.prepare_to_write()
-        return SqlReferences(file, opened)
+        return open_it(opened)
     except BaseException:
         opened.close()
         raise
+
+
+def _open_in_room(path: Path, open_it: Callable[[Reserve, ExitStack], T]) -> T:
+    """Open what is at `path`; on a full disk, in the room that is reserved for it."""
+    sqlite.check_place(path)
+    reserve = Reserve(path.with_name(f"{path.name}-reserve"), most_log_bytes(path.parent))
+    try:
+        store = _closed_on_failure(partial(open_it, reserve))
+    except StoreFull:
+        with reserve.given_up():
+            return _closed_on_failure(partial(open_it, reserve))
+    reserve.hold()
+    return store
+
+
+def _open_references_file(where: Address, path: Path, reserve: Reserve, opened: ExitStack) -> SqlReferences:
+    file = _connect_file(where, path, _REFERENCES_LAYOUT, reserve, opened)
+    if file.pair() is None:
+        file.create(secrets.token_bytes(_PAIR_BYTES))
+    file.prepare_to_write()
+    return SqlReferences(file, opened)
 
 
 def _open_server(where: Address, opened: ExitStack) -> SqlStore:
@@ -79,8 +102,8 @@ def _connect(where: Address, opened: ExitStack) -> ServerDatabase:
     return database
 
 
-def _connect_file(where: Address, path: Path, layout: Layout, opened: ExitStack) -> SqliteFile:
-    file = sqlite.open_file(where, path, layout)
+def _connect_file(where: Address, path: Path, layout: Layout, reserve: Reserve, opened: ExitStack) -> SqliteFile:
+    file = sqlite.open_file(where, path, layout, reserve)
     opened.callback(file.close)
     with _options_understood(where):
         file.connect()
@@ -97,26 +120,27 @@ def _options_understood(where: Address) -> Iterator[None]:
         raise InvalidStoreURL(where.text, f"its options are not understood: {reason}", "correct them") from error
 
 
-def _open_files(where: Address, path: Path, opened: ExitStack) -> SqlStore:
+def _open_files(where: Address, path: Path, reserve: Reserve, opened: ExitStack) -> SqlStore:
     """References in the file that the URL names, contents in one beside it.
 
     Two files, because SQLite has one writer for each: so an upload never makes an acknowledgement wait, and each has
     pages of the size that serves it best. They need no common transaction: a reference is recorded after its content.
     """
-    references = _connect_file(where, path, _REFERENCES_LAYOUT, opened)
+    references = _connect_file(where, path, _REFERENCES_LAYOUT, reserve, opened)
     pair = references.pair()
     contents_path = path.with_name(f"{path.name}-contents")
     if pair is not None and not contents_path.exists():
         raise StoreCorrupt(f"{contents_path} is missing, which holds the contents of {path.name}")
     users = Users(path.with_name(f"{path.name}-lock"))
     opened.callback(users.close)
-    contents = _connect_file(where, contents_path, _CONTENTS_LAYOUT, opened)
+    contents = _connect_file(where, contents_path, _CONTENTS_LAYOUT, reserve, opened)
     _match(references, contents, pair, contents_path)
     references.prepare_to_write()
     contents.prepare_to_write()
     store = SqlStore(contents, references, opened)
     if users.alone:
-        store.remove_leftovers(idle_seconds=None)  # nobody is here whose upload it could be
+        with suppress(StoreFull):  # others have taken even the reserve: they stay until the store is opened again
+            store.remove_leftovers(idle_seconds=None)  # nobody is here whose upload it could be
     users.let_others_in()
     return store
 

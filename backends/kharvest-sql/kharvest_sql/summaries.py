@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from kharvest.spi import Content, FileSummary, InvalidCursor, Page, Query, Signature, decode_cursor, encode_cursor
@@ -148,6 +149,6 @@ def _place(query: Query) -> _Place | None:
         case None:
             return None
         case (str(head), str(path), str(md5)):
-            return _Place(bytes.fromhex(head), bytes.fromhex(path), bytes.fromhex(md5))
-        case _:
-            raise InvalidCursor
+            with suppress(ValueError):  # not hexadecimal: not made here
+                return _Place(bytes.fromhex(head), bytes.fromhex(path), bytes.fromhex(md5))
+    raise InvalidCursor

@@ -20,16 +20,17 @@ TimelineId: TypeAlias = tuple[int, int]
 """pod_id, path_id."""
 Moment: TypeAlias = tuple[int, int, int]
 """pod_id, path_id, observed_at_ns: where something changed."""
+Neighbours: TypeAlias = tuple[int | None, int | None]
+"""The times before and after a moment; None where there is none."""
 
 KEY = "pod_id path_id observed_at_ns signature_id metadata_id"
 """The columns of a Row."""
 _timeline_of = itemgetter(0, 1)
 
 
-def add(session: Session, references: Iterable[Row]) -> None:
-    """Add references; those that are there already are passed over."""
+def add(session: Session, references: Iterable[Row], now: Mapping[TimelineId, Row]) -> None:
+    """Add references to timelines of which these are the newest; those that are there already are passed over."""
     rows = sorted(set(references))
-    now = newest(session, {row[:2] for row in rows})
     written: list[tuple[int, ...]] = []
     heads: list[Row] = []
     late: list[Row] = []
@@ -54,7 +55,7 @@ def add(session: Session, references: Iterable[Row]) -> None:
     _set_newest(session, heads)
     if late:
         session.insert(REFERENCE, KEY, "replaced_at_ns", [(*row, row[2]) for row in late])
-        mend(session, {row[:3] for row in late})
+        mend(session, around(session, {row[:3] for row in late}))
 
 
 def newest(session: Session, timelines: Collection[TimelineId]) -> dict[TimelineId, Row]:
@@ -72,12 +73,14 @@ def _set_newest(session: Session, rows: Sequence[Row]) -> None:
     session.upsert(NEWEST, "pod_id path_id", "observed_at_ns signature_id metadata_id", rows)
 
 
-def mend(session: Session, changed: Collection[Moment]) -> None:
-    """Make timelines whole again, in which references of these times were added or taken out."""
-    around = _around(session, changed)
+def mend(session: Session, changed: Mapping[Moment, Neighbours]) -> None:
+    """Make timelines whole again, in which references of these times were added or taken out.
+
+    Their neighbours are those that they had while all of them were there.
+    """
     times = {
         (pod_id, path_id, time_ns)
-        for (pod_id, path_id, at_ns), (before_ns, after_ns) in around.items()
+        for (pod_id, path_id, at_ns), (before_ns, after_ns) in changed.items()
         for time_ns in (before_ns, at_ns, after_ns)
         if time_ns is not None
     }
@@ -86,18 +89,18 @@ def mend(session: Session, changed: Collection[Moment]) -> None:
     written: dict[Row, int] = {}
     heads: list[Row] = []
     empty: list[TimelineId] = []
-    for timeline, moments in groupby(sorted(around), _timeline_of):
+    for timeline, moments in groupby(sorted(changed), _timeline_of):
         rows = by_timeline.get(timeline, [])
         followers = dict(pairwise(rows))
         at_end = False
         # Rows before and at a moment are followed by the next one found: nothing lies between that was not found.
-        settled = set()
+        decided = set()
         for moment in moments:
-            before_ns, after_ns = around[moment]
-            settled |= {before_ns, moment[2]}
+            before_ns, after_ns = changed[moment]
+            decided |= {before_ns, moment[2]}
             at_end |= after_ns is None
         for row in rows:
-            if row[2] in settled:
+            if row[2] in decided:
                 written[row] = followers[row][2] if row in followers else NEVER_REPLACED
         if at_end and rows:
             heads.append(rows[-1])
@@ -109,8 +112,12 @@ def mend(session: Session, changed: Collection[Moment]) -> None:
     session.delete(NEWEST, "pod_id path_id", empty)
 
 
-def _around(session: Session, moments: Collection[Moment]) -> Mapping[Moment, tuple[int | None, int | None]]:
-    """For each moment, the time before and the time after it at which its timeline has references."""
+def around(session: Session, moments: Collection[Moment]) -> Mapping[Moment, Neighbours]:
+    """For each moment, the time before and the time after it at which its timeline has references.
+
+    To be asked before references are taken out: afterwards a server has to pass over those that were, for each moment
+    over all of them.
+    """
     neighbour = (
         "(SELECT r.observed_at_ns FROM kharvest_reference r WHERE r.pod_id = given.pod_id "
         "AND r.path_id = given.path_id AND r.observed_at_ns {side} given.at_ns "

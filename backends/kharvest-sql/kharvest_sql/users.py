@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from kharvest.spi import StoreUnavailable
+from kharvest_sql.disks import told_as
 
 
 class Users:
@@ -16,7 +16,7 @@ class Users:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise StoreUnavailable(f"{path}: {error.strerror}", "give this user the right to write it") from error
+            raise told_as(error, path) from error
         self.alone = self._try_alone()
 
     def _try_alone(self) -> bool:

@@ -15,6 +15,9 @@ _KEY = ", ".join(f"r.{column}" for column in _COLUMNS)
 _NO_WAY = (0,)
 """In the place of a way's values, where there is none."""
 
+FIRST, LAST = -1, 2**63 - 1
+"""The numbers before and behind all of a key's."""
+
 Position: TypeAlias = tuple[int, int, int, int, int]
 """A reference's place in the total order: its key."""
 
@@ -61,8 +64,8 @@ class Direction:
 
 
 DIRECTIONS = {
-    Order.OLDEST_FIRST: Direction("ASC", ">", "<=", is_reverse=False, last=2**63 - 1),
-    Order.NEWEST_FIRST: Direction("DESC", "<", ">=", is_reverse=True, last=-1),
+    Order.OLDEST_FIRST: Direction("ASC", ">", "<=", is_reverse=False, last=LAST),
+    Order.NEWEST_FIRST: Direction("DESC", "<", ">=", is_reverse=True, last=FIRST),
 }
 
 

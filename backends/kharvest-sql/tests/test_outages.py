@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 from harness.real import RealServer
+from harness.real.postgresql import PostgreSQL
 from harness.stores import content_of, reference
 from sqlalchemy import create_engine
 
@@ -18,6 +19,7 @@ from kharvest.spi import (
     Pod,
     Query,
     Reference,
+    StoreDenied,
     StoreUnavailable,
     Timeline,
 )
@@ -74,6 +76,7 @@ def test_every_call_is_unavailable_during_an_outage_and_works_after_it(server: R
                 with pytest.raises(StoreUnavailable) as caught:
                     call(store)
                 assert caught.value.retryable, name
+                assert not isinstance(caught.value, StoreDenied), name
             for opening in (open_store, open_references):
                 with pytest.raises(StoreUnavailable, match="see that it runs"):
                     opening(url)
@@ -90,6 +93,28 @@ def test_every_call_is_unavailable_during_an_outage_and_works_after_it(server: R
             call(store)
         open_store(url).close()
         assert [one.observed_at_ns for one in everything(store, Query())] == [2, 3, 4, 5, 9]
+
+
+def test_a_server_that_starts_is_unavailable_and_refuses_nobody() -> None:
+    server = PostgreSQL()
+    try:
+        server.start()
+        server.stop()
+        # A standby that serves no reads tells what a server that recovers tells, and for as long as we want.
+        (server.folder / "data" / "standby.signal").touch()
+        with (server.folder / "data" / "postgresql.conf").open("a") as configuration:
+            configuration.write("\nhot_standby = off\n")
+        with server.launched():
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while True:
+                with pytest.raises(StoreUnavailable) as caught:
+                    open_store(server.url.render_as_string(hide_password=False))
+                assert not isinstance(caught.value, StoreDenied)
+                if "not accepting connections" in str(caught.value):
+                    break
+                assert time.monotonic() < deadline, caught.value
+    finally:
+        server.close()
 
 
 def test_a_server_that_goes_away_between_the_chunks_of_a_put_leaves_nothing_visible(server: RealServer) -> None:

@@ -11,7 +11,7 @@ from harness.real import RealServer
 from harness.real.databases import administer
 from sqlalchemy import URL, create_engine, inspect, make_url
 
-from kharvest.spi import IncompatibleSchema, InvalidStoreURL, KharvestError, Query, StoreUnavailable
+from kharvest.spi import IncompatibleSchema, InvalidStoreURL, KharvestError, Query, StoreDenied
 from kharvest_sql.schema import CHUNK, CONTENT, POD, STORE, TABLES
 from kharvest_sql.store import open_references, open_store
 
@@ -71,7 +71,7 @@ def grant_reading(place: str, user: URL) -> None:
 def test_a_wrong_password_is_told_with_what_to_do(server: RealServer, opening: Opening) -> None:
     with place_and_user(server) as (place, user):
         wrong = text(user.set(password=WRONG_PASSWORD))
-        refused(opening, wrong, StoreUnavailable, "; .*correct .*password.* in the store's URL")
+        refused(opening, wrong, StoreDenied, "; correct .*password.* in the store's URL")
         assert tables_of(place) == {}
 
 
@@ -79,14 +79,21 @@ def test_a_wrong_password_is_told_with_what_to_do(server: RealServer, opening: O
 def test_a_missing_database_is_told_with_what_to_do(server: RealServer, opening: Opening) -> None:
     with server.place() as place:
         missing = text(make_url(place).set(database="kharvest_nowhere"))
-        refused(opening, missing, StoreUnavailable, "kharvest_nowhere.*; .*correct .* in the store's URL")
+        refused(opening, missing, StoreDenied, "kharvest_nowhere.*; .*correct .* in the store's URL")
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_an_unknown_user_is_told_with_what_to_do(server: RealServer, opening: Opening) -> None:
+    with place_and_user(server) as (_place, user):
+        unknown = text(user.set(username="needs_password_nobody", password=WRONG_PASSWORD))
+        refused(opening, unknown, StoreDenied, "; .*correct .*user.* in the store's URL")
 
 
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_a_user_who_may_not_create_tables_is_told_what_to_grant(server: RealServer, opening: Opening) -> None:
     with place_and_user(server) as (place, user):
         grant_reading(place, user)
-        refused(opening, text(user), StoreUnavailable, "give this user the right")
+        refused(opening, text(user), StoreDenied, "give this user the right")
         assert tables_of(place) == {}
 
 
@@ -96,7 +103,7 @@ def test_a_user_who_may_only_read_a_store_is_told_what_to_grant(server: RealServ
         open_store(place).close()
         before = tables_of(place)
         grant_reading(place, user)
-        refused(opening, text(user), StoreUnavailable, "give this user the right")
+        refused(opening, text(user), StoreDenied, "give this user the right")
         assert tables_of(place) == before
 
 

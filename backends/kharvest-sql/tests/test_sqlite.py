@@ -31,7 +31,9 @@ from kharvest.spi import (
     StoreFull,
     StoreUnavailable,
 )
+from kharvest_sql.bodies import CHUNK_BYTES
 from kharvest_sql.plugin import kharvest_backend
+from kharvest_sql.schema import SCHEMA_VERSION
 from kharvest_sql.store import SqlStore, open_references, open_store
 
 
@@ -129,7 +131,7 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(file: Path) -> None:
     before = files_of(file.parent)
     with pytest.raises(IncompatibleSchema) as caught:
         open_store(url_of(file))
-    assert (caught.value.found, caught.value.supported) == (99, 1)
+    assert (caught.value.found, caught.value.supported) == (99, SCHEMA_VERSION)
     assert files_of(file.parent) == before
 
 
@@ -162,6 +164,7 @@ def test_a_file_that_may_not_be_written_is_refused_with_what_to_do(file: Path) -
     file.parent.chmod(0o555)
     code = """
 import os, sys, tempfile
+from kharvest_sql.bodies import CHUNK_BYTES
 from kharvest_sql.store import open_store
 open_store(f"sqlite:///{tempfile.mkdtemp()}/imports.db").close()  # whatever is imported late is imported now
 if os.getuid() == 0:
@@ -175,8 +178,8 @@ except Exception as error:
         if path.stat().st_uid == os.getuid() and path.name and str(path).count("/") > 1:
             path.chmod(path.stat().st_mode | 0o055)  # so that the other user gets as far as the file
     found = python(code, url_of(file))
-    assert found.stdout.startswith("StoreUnavailable"), (found.stdout, found.stderr)
-    assert "right to write" in found.stdout
+    assert found.stdout.startswith("StoreDenied"), (found.stdout, found.stderr)
+    assert "right to read and write" in found.stdout
 
 
 def set_most_pages(store: SqlStore, pages: int) -> None:
@@ -243,12 +246,13 @@ def test_a_reader_that_pauses_blocks_neither_writers_nor_the_checkpoint(file: Pa
         with closing(sqlite3.connect(f"{file}-contents")) as other:
             busy, _pages, _moved = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         assert busy == 0
-        assert sum(map(len, reading)) == len(data) - 512 * 1024
+        assert sum(map(len, reading)) == len(data) - CHUNK_BYTES
 
 
 UPLOADER = """
 import sys
 from kharvest.spi import Content
+from kharvest_sql.bodies import CHUNK_BYTES
 from kharvest_sql.store import open_store
 def chunks():
     for number in range(32):
@@ -284,6 +288,7 @@ def test_leftovers_of_a_killed_upload_are_removed_but_never_those_of_a_live_one(
 WRITER = """
 import hashlib, sys
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature
+from kharvest_sql.bodies import CHUNK_BYTES
 from kharvest_sql.store import open_store
 store = open_store(sys.argv[1])
 first = int(sys.argv[2])
@@ -326,6 +331,7 @@ def test_memory_stays_flat_for_large_contents(file: Path) -> None:
     code = """
 import resource, sys
 from kharvest.spi import Content
+from kharvest_sql.bodies import CHUNK_BYTES
 from kharvest_sql.store import open_store
 store = open_store(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

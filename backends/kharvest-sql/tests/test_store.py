@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 from harness.queries import check_history, check_queries, check_strings
+from harness.statements import statements_executed
 from harness.stores import all_references, check_put_that_fails, content_of, record, reference, removal
-from sqlalchemy import Engine, event
 
 from kharvest.spi import (
     Capability,
@@ -23,6 +23,7 @@ from kharvest.spi import (
     Signature,
 )
 from kharvest_conformance.model import matching
+from kharvest_sql.bodies import CHUNK_BYTES
 from kharvest_sql.store import SqlStore, open_store
 
 
@@ -30,7 +31,7 @@ def test_it_declares_what_it_guarantees(store: SqlStore) -> None:
     assert store.capabilities == {Capability.DURABLE, Capability.SHARED}
 
 
-@pytest.mark.parametrize("size", [0, 1, 512 * 1024 - 1, 512 * 1024, 512 * 1024 + 1, 5 * 2**20])
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * 2**20])
 def test_bytes_come_back_from_any_offset(store: SqlStore, size: int) -> None:
     data = Random(size).randbytes(size)
     store.put(content_of(data), (data[start : start + 300_000] for start in range(0, size, 300_000)))
@@ -106,21 +107,13 @@ def test_the_same_content_from_many_threads_at_once_is_stored_once(store: SqlSto
 @pytest.mark.parametrize("handles", [1, 2])
 def test_small_contents_that_are_put_together_share_transactions(store: SqlStore, url: str, handles: int) -> None:
     contents = [b"%d" % number for number in range(600)] + [b""]
-    statements: list[str] = []
-
-    def count(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
-        statements.append(statement)
-
     with ExitStack() as opened:
         stores = [store, *(opened.enter_context(closing(open_store(url))) for _ in range(handles - 1))]
-        event.listen(Engine, "before_cursor_execute", count)
-        try:
+        with statements_executed() as statements:
             with ThreadPoolExecutor(16 * handles) as threads:  # each content twice at once where there are two handles
                 puts = [threads.submit(one.put, content_of(data), [data]) for data in contents for one in stores]
             for put in puts:
                 put.result()
-        finally:
-            event.remove(Engine, "before_cursor_execute", count)
     assert len(list(store.contents())) == len(contents)
     for data in contents:
         assert b"".join(store.read(content_of(data).sha256)) == data

@@ -11,7 +11,7 @@ from kharvest_conformance.clauses import clause_of
 from kharvest_conformance.depth import Depth
 from kharvest_conformance.harness import Harness
 from kharvest_conformance.place import Place, Places
-from kharvest_conformance.session import SESSION, harness_of_option
+from kharvest_conformance.session import FAILED, SESSION, harness_of_option
 
 
 class Base:
@@ -26,18 +26,22 @@ class Base:
     def depth(self, request: pytest.FixtureRequest) -> Depth:
         """How many random examples, and their seed."""
         report = request.config.stash[SESSION].report
-        return Depth(report.examples, report.seed)
+        return Depth(report.examples, report.seed, report.events)
 
     @pytest.fixture
-    def places(self, request: pytest.FixtureRequest, harness: Harness) -> Places:
+    def places(self, request: pytest.FixtureRequest, harness: Harness) -> Iterator[Places]:
         """Makes fresh places. Skips the test if it needs what the store does not declare."""
-        return request.config.stash[SESSION].admit(request.node, harness, clause_of(request.function))
+        places = request.config.stash[SESSION].admit(request.node, harness, clause_of(request.function))
+        yield places
+        if request.node.stash.get(FAILED, False):
+            places.shorten()  # now that the place is destroyed, and another one can be had
 
     @pytest.fixture
-    def place(self, places: Places) -> Iterator[Place]:
+    def place(self, request: pytest.FixtureRequest, places: Places) -> Iterator[Place]:
         """A fresh place."""
         with places.fresh() as place:
             yield place
+            place.has_failed = request.node.stash.get(FAILED, False)
 
     @pytest.fixture
     def store(self, place: Place) -> Store:

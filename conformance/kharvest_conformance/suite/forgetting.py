@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from kharvest.spi import Metadata, Order, Query, Reference, Signature, Store, UnknownContent
+from kharvest.spi import Metadata, Order, Pod, Query, Reference, Signature, Store, UnknownContent
 from kharvest_conformance.clauses import clause
-from kharvest_conformance.model import matching
-from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, content_of, removed
+from kharvest_conformance.model import matching, newest, summaries
+from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, content_of, contents_by_signature, removed
 from kharvest_conformance.suite.base import Base
-from kharvest_conformance.suite.holding import harvest, has_data, listing
-from kharvest_conformance.suite.walks import walk, walk_files
+from kharvest_conformance.suite.holding import harvest, has_data, listing, put
+from kharvest_conformance.walks import walk, walk_files
 
 FILES = tuple(File(f"/etc/{number}", Sample(10, number)) for number in range(4))
 SCENE = (
     *(file.seen(at, pod) for file in FILES for at, pod in ((10, WEB), (20, OTHER), (30, WEB))),
     removed("/etc/0", 40, WEB),
 )
+
+_ONE = FILES[0].seen(2, Pod("gone", "first"), Metadata({"gone": "first", "app": "web"}))
+_OTHER = FILES[1].seen(3, Pod("comes", "after"), Metadata({"comes": "after"}))
+_PLAIN = FILES[2].seen(4, Pod("", "plain"))
+_REMOVAL = removed("/etc/0", 5, Pod("gone", "after"), Metadata({"app": "web"}))
+AFTER_EACH_OTHER: tuple[tuple[list[Reference], list[Reference]], ...] = (
+    ([_ONE], [_PLAIN]),
+    ([_ONE], [_OTHER]),
+    ([_OTHER, _ONE], [_PLAIN, _REMOVAL]),
+    ([_ONE, _REMOVAL], [replace(_PLAIN, metadata=_OTHER.metadata), replace(_ONE, metadata=Metadata())]),
+    ([_REMOVAL], [replace(_ONE, pod=_PLAIN.pod)]),
+    ([_ONE, _OTHER, _REMOVAL], [replace(_ONE, observed_at_ns=9), _PLAIN, replace(_OTHER, pod=_ONE.pod)]),
+)
+"""What is forgotten, and what comes then, in its place: a store may use numbers, rows and names again."""
+CONTENTS = contents_by_signature(FILES)
 
 
 class ForgettingTests(Base):
@@ -103,6 +120,18 @@ class ForgettingTests(Base):
         assert set(listing(history)) == set(SCENE)
         assert len(listing(history)) == len(SCENE)
 
+    @clause("ReferenceStore.record", "Record references, and the content of their signatures")
+    def test_what_is_recorded_has_nothing_of_what_was_forgotten_before(self, store: Store) -> None:
+        put(store, *FILES)
+        stays = FILES[3].seen(1, Pod("stays", "here"), Metadata({"stays": "here"}))
+        for number, (gone, comes) in enumerate(AFTER_EACH_OTHER):
+            before = [stays] * (number % 2)  # every other time nothing stays
+            store.record(dict(CONTENTS), [*before, *gone])
+            assert store.forget(Query(since_ns=2)) == len(gone)
+            store.record(dict(CONTENTS), [*before, *comes])
+            _assert_only_those_are_there(store, [*before, *comes], [*gone, *comes, stays])
+            store.forget(Query())
+
     @clause("ReferenceStore.newest", "The newest reference of those timelines that have any")
     def test_forgetting_the_newest_makes_the_one_before_the_newest(self, history: Store) -> None:
         timeline = FILES[1].seen().timeline
@@ -112,3 +141,20 @@ class ForgettingTests(Base):
         assert FILES[1].seen(10) in walk(history, Query(latest=True))
         history.forget(Query(path="/etc/1"))
         assert history.newest([timeline]) == {}
+
+
+def _assert_only_those_are_there(store: Store, there: list[Reference], named: list[Reference]) -> None:
+    """Asked by every field of all that are named, a store gives those that are there, as they are, and no others."""
+    there = sorted(there, key=lambda one: one.observed_at_ns)
+    assert listing(store) == there
+    queries = {Query(metadata=Metadata({key: value})) for one in named for key, value in one.metadata.items()}
+    for one in named:
+        queries |= {Query(path=one.signature.path, latest=True), Query(pod=one.pod.name), Query(md5=one.signature.md5)}
+        queries.add(Query(namespace=one.pod.namespace, since_ns=one.observed_at_ns))
+    for query in queries:
+        expected = matching(there, query)
+        assert walk(store, query) == expected, query
+        assert walk_files(store, query) == summaries(expected, CONTENTS), query
+    signatures = {one.signature for one in there if not one.signature.is_removal}
+    assert store.known({one.signature for one in named}) == {one: CONTENTS[one] for one in signatures}
+    assert store.newest({one.timeline for one in named}) == newest(there)

@@ -2,60 +2,46 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import threading
-import time
+import pytest
 
-from kharvest.spi import Capability, Query, Store, Timeline, Unsupported
-from kharvest_conformance.clauses import clause
+from kharvest.spi import (
+    MAX_BATCH,
+    NO_METADATA,
+    Capability,
+    Content,
+    Query,
+    Reference,
+    Signature,
+    Store,
+    Timeline,
+    UnknownContent,
+    Unsupported,
+)
+from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.place import Place
 from kharvest_conformance.processes import OpeningUnsupported
 from kharvest_conformance.samples import WEB, File, Sample
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import harvest, listing
 from kharvest_conformance.tasks import Look
+from kharvest_conformance.using import Use
 
 FILE = File("/etc/app.conf", Sample(100))
-THREADS_END_SECONDS = 10.0
-"""How long after a close its threads may take to end; those of PyMongo nap for 0.5 s before they look."""
 
 
 class OpeningTests(Base):
     """Of `Opened` and of the contract as a whole."""
 
-    @clause("Opened.capabilities", "What this opened store guarantees.")
+    @clause("Opened.capabilities", "What this opened store guarantees: always the same")
     def test_capabilities_are_a_frozen_set_that_stays(self, place: Place, capabilities: frozenset[Capability]) -> None:
-        store = place.open()
-        assert isinstance(store.capabilities, frozenset)
-        assert all(isinstance(one, Capability) for one in store.capabilities)
-        assert store.capabilities == capabilities
-        assert place.reopen().capabilities == capabilities
-
-    @clause("Opened.close", "Closing twice is allowed")
-    def test_close_can_be_called_twice(self, store: Store) -> None:
-        harvest(store, [FILE], [FILE.seen()])
-        store.close()
-        store.close()
-
-    @clause("Opened.close", "Release what the store holds.")
-    def test_close_releases_what_the_store_held(self, place: Place) -> None:
-        open_before, threads_before = 0, set[threading.Thread]()
-        rounds = 8
-        for number in range(-2, rounds):
-            store = place.open()
-            harvest(store, [FILE], [FILE.seen(number + 10)])
-            chunks = store.read(FILE.content.sha256)
-            next(chunks)
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
-            store.close()
-            gc.collect()
-            if number < 0:  # what the first openings load for good is no leak
-                open_before, threads_before = _descriptors(), set(threading.enumerate())
-        assert len(_lasting_threads(threads_before)) < rounds, "each opening leaves threads behind its close"
-        assert _descriptors() - open_before < rounds, "each opening leaves descriptors open behind its close"
+        handles = [place.open()]
+        if Capability.SHARED in capabilities:
+            handles += [place.open(), place.open()]
+        Use("first").run(handles[0])
+        for handle in [*handles, place.reopen(), place.reopen()]:
+            assert type(handle.capabilities) is frozenset
+            assert all(isinstance(one, Capability) for one in handle.capabilities)
+            assert handle.capabilities == capabilities
 
     @clause("store", "batched: the server calls it from worker threads, a batch at a time")
     def test_empty_batches_do_nothing(self, store: Store) -> None:
@@ -69,6 +55,7 @@ class OpeningTests(Base):
         assert listing(store) == []
         assert list(store.contents()) == []
 
+    @thorough
     @clause("store", "batched: the server calls it from worker threads, a batch at a time")
     def test_large_batches_are_one_batch(self, store: Store) -> None:
         count = 3000
@@ -90,6 +77,22 @@ class OpeningTests(Base):
         store.discard([*digests, FILE.content.sha256])
         assert store.present([FILE.content.sha256]) == {}
 
+    @thorough
+    @clause("ReferenceStore.record", "It names all contents, or all")
+    def test_an_error_names_all_of_the_largest_batches(self, store: Store) -> None:
+        signatures = [Signature(f"/none/{number}", FILE.content.md5) for number in range(MAX_BATCH)]
+        absent = {one: Content(number.to_bytes(32), one.md5, 100) for number, one in enumerate(signatures)}
+        references = [Reference(one, WEB, NO_METADATA, 1) for one in signatures]
+        for write in (store.record, store.append):
+            with pytest.raises(UnknownContent) as unknown:
+                write({}, references)
+            assert unknown.value.signatures == set(signatures), f"it names {len(unknown.value.signatures)} signatures"
+            with pytest.raises(UnknownContent) as unknown:
+                write(absent, [])
+            digests = {content.sha256 for content in absent.values()}
+            assert unknown.value.sha256s == digests, f"it names {len(unknown.value.sha256s)} contents"
+        assert listing(store) == []
+
     @clause("store", "batched: the server calls it from worker threads, a batch at a time")
     def test_what_is_named_twice_in_a_batch_counts_once(self, store: Store) -> None:
         reference = FILE.seen()
@@ -104,6 +107,7 @@ class OpeningTests(Base):
         store.discard([FILE.content.sha256] * 2)
         assert list(store.contents()) == []
 
+    @thorough
     @clause("Capability", "What is declared must hold.", lacks=Capability.SHARED)
     def test_sharing_that_is_not_declared_is_refused(self, place: Place) -> None:
         store = place.open()
@@ -121,16 +125,3 @@ class OpeningTests(Base):
             return
         worker.start(Look(Query()))
         assert worker.report() == (), "another process sees what this one wrote: declare SHARED, or raise Unsupported"
-
-
-def _lasting_threads(before: set[threading.Thread]) -> list[threading.Thread]:
-    """The threads that were not there `before` and that do not end."""
-    deadline = time.monotonic() + THREADS_END_SECONDS
-    started = [thread for thread in threading.enumerate() if thread not in before]
-    for thread in started:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return [thread for thread in started if thread.is_alive()]
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # names are enough

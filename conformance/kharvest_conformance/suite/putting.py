@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections import deque
 
 import pytest
 
-from kharvest.spi import Capability, Query, Store, UnknownContent
-from kharvest_conformance.clauses import clause
+from kharvest.spi import Capability, ContentMismatch, Query, Store, StoreFull, UnknownContent
+from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.place import Place
-from kharvest_conformance.samples import BLOCK, FailingChunks, File, Sample, SourceFailed, WatchedChunks
+from kharvest_conformance.samples import BLOCK, ChunksOnce, FailingChunks, File, Sample, SourceFailed, WatchedChunks
 from kharvest_conformance.suite.base import Base
-from kharvest_conformance.suite.holding import THREAD_SECONDS, at_once, data_of, harvest, has_data, listing, put
+from kharvest_conformance.suite.holding import THREAD_SECONDS, at_once, has_data, listing, put, use, wait_for
+from kharvest_conformance.suite.weights import height_of
 from kharvest_conformance.tasks import Weigh
 
 SIZES = (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 17, 255 * 1024, 2**20 - 1, 2**20, 2**20 + 1)
 """Around what stores cut contents into: 64 KiB, GridFS's 255 KiB, 1 MiB."""
 
 LARGE = Sample(64 * 2**20, 7)
+FAIR = Sample(20 * 2**20 + 17, 8)
 WEIGHT_LIMIT = LARGE.size // 2
 
 
@@ -27,21 +29,21 @@ class PuttingTests(Base):
     """Of `ContentStore.put`."""
 
     @clause("ContentStore.put", "Store the bytes of `content`.")
-    @pytest.mark.parametrize("size", SIZES)
-    def test_bytes_come_back_as_they_went_in(self, store: Store, size: int) -> None:
-        file = File("/", Sample(size))
-        put(store, file)
-        assert store.present([file.content.sha256]) == {file.content.sha256: file.content}
-        assert has_data(store, file)
+    def test_bytes_come_back_as_they_went_in(self, store: Store) -> None:
+        for size in SIZES:
+            file = File("/", Sample(size))
+            put(store, file)
+            assert store.present([file.content.sha256]) == {file.content.sha256: file.content}
+            assert has_data(store, file), f"{size} bytes"
 
     @clause("ContentStore.put", "Store the bytes of `content`.")
-    @pytest.mark.parametrize("length", [1, 7, 1000, BLOCK + 1])
-    def test_how_the_bytes_are_cut_into_chunks_does_not_matter(self, store: Store, length: int) -> None:
-        file = File("/", Sample(2 * BLOCK + 5 if length > 1 else 300))
-        store.put(file.content, file.sample.chunks(length))
-        assert has_data(store, file)
+    def test_how_the_bytes_are_cut_into_chunks_does_not_matter(self, store: Store) -> None:
+        for length in (1, 7, 1000, BLOCK + 1):
+            file = File("/", Sample(2 * BLOCK + 5 if length > 1 else 300, length))
+            store.put(file.content, file.sample.chunks(length))
+            assert has_data(store, file), f"put in chunks of {length}"
 
-    @clause("ContentStore.put", "when `chunks` raises, that error is passed on and nothing is visible")
+    @clause("ContentStore.put", "when `chunks` raises, whatever it raises, that error itself is passed on and")
     @pytest.mark.parametrize("chunks", [0, 1, 3])
     def test_a_put_whose_chunks_fail_passes_the_error_on_and_leaves_nothing(self, store: Store, chunks: int) -> None:
         file = File("/", Sample(3 * BLOCK))
@@ -90,12 +92,23 @@ class PuttingTests(Base):
 
     @clause("ContentStore.put", "changes nothing; it need not consume `chunks`")
     def test_a_failed_put_of_what_is_there_leaves_it_there(self, store: Store) -> None:
-        file = File("/", Sample(2 * BLOCK))
-        put(store, file)
-        with contextlib.suppress(SourceFailed):  # chunks need not be drawn, and may be
-            store.put(file.content, FailingChunks(file.sample, 1))
-        assert store.present([file.content.sha256]) == {file.content.sha256: file.content}
-        assert has_data(store, file)
+        for size, length in ((2 * BLOCK, BLOCK), (30, 10)):
+            file = File("/", Sample(size))
+            put(store, file)
+            harvested = [file.seen(1)]
+            store.record({file.signature: file.content}, harvested)
+            chunks = -(-size // length)
+            for error in (SourceFailed(), ContentMismatch(file.content, "md5", "00"), StoreFull("no room"), OSError()):
+                for at in range(chunks + 1):
+                    with contextlib.suppress(type(error)):  # chunks need not be drawn, and may be
+                        store.put(file.content, ChunksOnce(file.sample, length, at, error))
+                    there = store.present([file.content.sha256])
+                    assert there == {file.content.sha256: file.content}, f"{error!r} in place of chunk {at}"
+            assert has_data(store, file)
+            assert list(store.contents()) == [file.content]
+            assert listing(store) == harvested
+            store.forget(Query())
+            store.discard([file.content.sha256])
 
     @clause("ContentStore.put", "Putting what is there already, also from several threads at once, succeeds")
     def test_one_content_put_by_several_threads_is_there_once(self, store: Store) -> None:
@@ -128,31 +141,49 @@ class PuttingTests(Base):
             store.put(slow.content, WatchedChunks(slow.sample.chunks(), wait))
 
         def do_everything_else() -> None:
-            assert waiting.wait(THREAD_SECONDS)
+            wait_for(waiting, "a put does not draw its chunks")
             try:
-                at_once(lambda: _use(store, quick))
+                at_once(lambda: use(store, quick))
             finally:
                 go_on.set()
 
         at_once(put_slowly, do_everything_else)
         assert has_data(store, slow)
 
+    @thorough
     @clause("ContentStore.put", "Never holds the whole content in memory", needs=Capability.DURABLE)
     def test_a_large_content_costs_no_memory(self, place: Place) -> None:
         worker = place.worker()
         worker.ready()
         worker.start(Weigh(LARGE))
-        put_bytes, read_bytes = worker.report(), worker.report()
+        put_bytes = worker.report()
         assert isinstance(put_bytes, int)
-        assert isinstance(read_bytes, int), read_bytes
         assert put_bytes < WEIGHT_LIMIT, f"putting {LARGE.size} bytes took {put_bytes} bytes of memory"
-        assert read_bytes < WEIGHT_LIMIT, f"reading {LARGE.size} bytes took {read_bytes} bytes of memory"
+        for offset in Weigh.offsets(LARGE):
+            read_bytes = worker.report()
+            assert isinstance(read_bytes, int), read_bytes
+            how = f"reading {LARGE.size} bytes from offset {offset}"
+            assert read_bytes < WEIGHT_LIMIT, f"{how} took {read_bytes} bytes of memory"
 
+    @thorough
+    @clause("ContentStore.read", "Never holds the whole content in memory.", lacks=Capability.DURABLE)
+    def test_a_content_is_in_memory_once_at_the_most(self, store: Store, capabilities: frozenset[Capability]) -> None:
+        # What keeps nothing beyond this process has its contents here: once, and read as they are.
+        most = FAIR.size * (3 if Capability.SHARED in capabilities else 7) // 4
+        content = FAIR.content
+        put_bytes = height_of(lambda: store.put(content, FAIR.chunks()))
+        assert put_bytes < most, f"putting {FAIR.size} bytes took {put_bytes} bytes of memory"
+        for offset in Weigh.offsets(FAIR):
+            read_bytes = height_of(lambda offset=offset: deque(store.read(content.sha256, offset), maxlen=0))  # type: ignore[misc]
+            how = f"reading {FAIR.size} bytes from offset {offset}"
+            assert read_bytes < FAIR.size // 2, f"{how} took {read_bytes} bytes of memory"
+
+    @thorough
     @clause("ContentStore.put", "Store the bytes of `content`.")
     def test_a_large_content_comes_back_as_it_went_in(self, store: Store) -> None:
-        file = File("/", LARGE)
+        file = File("/", FAIR)
         put(store, file)
-        for given, expected in zip(_blocks(store, file), LARGE.chunks(), strict=True):
+        for given, expected in zip(_blocks(store, file), FAIR.chunks(), strict=True):
             assert given == expected, "the bytes differ"
 
 
@@ -165,26 +196,6 @@ def _blocks(store: Store, file: File) -> list[bytes]:
             blocks.append(bytes(data[:BLOCK]))
             del data[:BLOCK]
     return [*blocks, bytes(data)] if data else blocks
-
-
-def _use(store: Store, file: File) -> None:
-    """Make every other call once."""
-    calls: list[Callable[[], object]] = [
-        lambda: harvest(store, [file], [file.seen()]),
-        lambda: data_of(store, file),
-        lambda: store.present([file.content.sha256]),
-        lambda: list(store.contents()),
-        lambda: store.known([file.signature]),
-        lambda: store.newest([file.seen().timeline]),
-        lambda: listing(store),
-        lambda: store.files(Query()),
-        lambda: store.claim([b"key"], "holder", 1, 10),
-        lambda: store.release([b"key"], "holder"),
-        lambda: store.forget(Query()),
-        lambda: store.discard([file.content.sha256]),
-    ]
-    for call in calls:
-        call()
 
 
 def _assert_absent(store: Store, file: File) -> None:

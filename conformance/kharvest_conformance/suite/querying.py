@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kharvest.spi import REMOVED, Metadata, Order, Pod, Query, Reference, Store, Timeline
 from kharvest_conformance import strategies
-from kharvest_conformance.clauses import clause
+from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.depth import Depth
 from kharvest_conformance.model import matching, newest
 from kharvest_conformance.place import Places
@@ -17,7 +17,7 @@ from kharvest_conformance.samples import OTHER, WEB, File, Sample, removed
 from kharvest_conformance.strategies import NASTY
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import harvest, listing
-from kharvest_conformance.suite.walks import walk, walk_files
+from kharvest_conformance.walks import walk, walk_files
 
 A = File("/etc/a", Sample(10, 1))
 A2 = File("/etc/a", Sample(10, 2))
@@ -80,6 +80,7 @@ class QueryingTests(Base):
             expected = {one for one in SCENE if one.signature.path.startswith(prefix)}
             assert _ask(scene, Query(path_prefix=prefix)) == expected, prefix
 
+    @thorough
     @clause("values.Query", "compared character by character")
     def test_a_path_prefix_is_no_pattern(self, store: Store) -> None:
         files = [File(f"/{text}{tail}", Sample(20, number)) for number, text in enumerate(NASTY) for tail in ("", "/x")]
@@ -194,6 +195,7 @@ class QueryingTests(Base):
         assert store.newest([A.seen().timeline]) == {A.seen().timeline: A2.seen(50)}
         assert _ask(store, Query(latest=True)) == {A2.seen(50)}
 
+    @thorough
     @clause("ReferenceStore.references", "One page of the references that match.")
     def test_any_query_gives_what_matches(self, places: Places, depth: Depth) -> None:
         tags = st.sampled_from((Metadata(), BLUE, RED, Metadata({"color": "Blue"}), Metadata({"size": "L"})))
@@ -214,6 +216,7 @@ class QueryingTests(Base):
         )
 
         @depth.given(
+            share=2,
             items=st.lists(st.one_of(sightings, sightings, removals), max_size=30),
             asked=st.lists(queries, min_size=1, max_size=15),
         )

@@ -23,14 +23,14 @@ from kharvest.spi import (
     UnknownContent,
 )
 from kharvest_conformance import strategies
-from kharvest_conformance.clauses import clause
+from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.depth import Depth
 from kharvest_conformance.place import Places
 from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, content_of, removed
 from kharvest_conformance.strategies import LOOKALIKES, NASTY
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import at_once, data_of, harvest, listing, put
-from kharvest_conformance.suite.walks import walk, walk_files
+from kharvest_conformance.walks import walk, walk_files
 
 FILE = File("/etc/app.conf", Sample(100))
 SECOND = File("/etc/app.conf", Sample(100, 1))
@@ -178,6 +178,7 @@ class RecordingTests(Base):
         put(store, FILE)
         assert store.known([FILE.signature]) == {}
 
+    @thorough
     @clause("ReferenceStore.record", "as one atomic and idempotent batch")
     def test_batches_recorded_by_several_threads_are_all_there(self, store: Store) -> None:
         pods = [Pod("many", f"pod-{number}") for number in range(4)]
@@ -194,6 +195,7 @@ class RecordingTests(Base):
         assert len(set(found)) == len(found)
         assert len(store.known([file.signature for file in shared])) == len(shared)
 
+    @thorough
     @clause("ReferenceStore.record", "Conflict: a signature is known with another content than `files` says")
     def test_of_two_conflicting_records_at_once_one_wins(self, store: Store) -> None:
         contents = list(map(content_of, COLLIDING))
@@ -214,6 +216,7 @@ class RecordingTests(Base):
             assert sorted(won) == [False, True]
             assert store.known([signature]) == {signature: contents[won.index(True)]}
 
+    @thorough
     @clause("values", "Strings are exact: nothing is trimmed, folded or")
     def test_strings_that_look_alike_stay_apart(self, store: Store) -> None:
         files = [File(f"/{text}", Sample(20, number)) for number, text in enumerate(NASTY)]
@@ -240,6 +243,7 @@ class RecordingTests(Base):
             assert walk(store, Query(path=file.path)) == [reference]
             assert store.newest([reference.timeline]) == {reference.timeline: reference}
 
+    @thorough
     @clause("values", "They hold all of Unicode but NUL and lone surrogates.")
     def test_any_string_comes_back_as_it_went_in(self, places: Places, depth: Depth) -> None:
         one = st.builds(
@@ -251,7 +255,7 @@ class RecordingTests(Base):
             strategies.metadata,
         )
 
-        @depth.given(items=st.lists(one, min_size=1, max_size=8))
+        @depth.given(share=2, items=st.lists(one, min_size=1, max_size=8))
         def check(items: list[tuple[File, int, Pod, Metadata]]) -> None:
             with places.fresh() as place:
                 store = place.open()
@@ -271,6 +275,7 @@ class RecordingTests(Base):
 
         check()
 
+    @thorough
     @clause("values", "with their limits")
     def test_values_at_their_limits_come_back_as_they_went_in(self, store: Store) -> None:
         paths = ["/" + "p" * (MAX_PATH_BYTES - 2) + last for last in ("a", "b", "A", " ")]

@@ -2,222 +2,293 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import ClassVar
 
-import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from kharvest.spi import (
-    REMOVED,
-    Capability,
-    Metadata,
-    Pod,
-    Query,
-    Reference,
-    Store,
-    Timeline,
-    UnknownContent,
-)
-from kharvest_conformance import strategies
-from kharvest_conformance.clauses import clause
+from kharvest.spi import Capability, Query, Reference
+from kharvest_conformance import alphabet
+from kharvest_conformance.clauses import clause, promise
 from kharvest_conformance.depth import Depth
-from kharvest_conformance.model import Model, matching, newest, summaries
+from kharvest_conformance.dice import Dice
+from kharvest_conformance.events import Events
+from kharvest_conformance.model import matching
 from kharvest_conformance.place import Places
-from kharvest_conformance.samples import BLOCK, OTHER, WEB, FailingChunks, File, Sample, SourceFailed, removed
+from kharvest_conformance.samples import BLOCK, TODAY, File, Sample
+from kharvest_conformance.suite.agreement import Agreement
 from kharvest_conformance.suite.base import Base
-from kharvest_conformance.suite.holding import listing
-from kharvest_conformance.suite.walks import reference_pages, walk_files
+from kharvest_conformance.suite.interest import Interest
+from kharvest_conformance.suite.kept import KeptFilesWalk, KeptReader, KeptWalk
 
-SAMPLES = (Sample(0), Sample(1), Sample(10), Sample(10, 1), Sample(BLOCK + 1))
-PATHS = ("/etc/app", "/etc/App", "/etc/app ", "/etc/app/caf\u00e9", "/etc/app/cafe\u0301", "/\U0001f600", "/%", "/_")
-PODS = (WEB, OTHER, Pod("Shop", "web-0"), Pod("", ""))
-TAGS = (Metadata(), Metadata({"app": "web"}), Metadata({"app": "Web"}), Metadata({"app": "web", "a.b/$c": ""}))
-
-SIGNATURES = [File(path, sample).signature for path in PATHS for sample in SAMPLES]
-TIMELINES = [Timeline(pod, path) for pod in PODS for path in PATHS]
-
-files = st.builds(File, st.sampled_from(PATHS), st.sampled_from(SAMPLES))
-times = st.integers(0, 6)
-pods = st.sampled_from(PODS)
-tags = st.sampled_from(TAGS)
-sightings = st.builds(lambda file, at, pod, tag: (file, file.seen(at, pod, tag)), files, times, pods, tags)
-removals = st.builds(lambda file, at, pod, tag: (file, removed(file.path, at, pod, tag)), files, times, pods, tags)
-batches = st.lists(st.one_of(sightings, sightings, removals), min_size=1, max_size=6)
-queries = strategies.queries(
-    paths=PATHS,
-    prefixes=("/", "/etc", "/etc/app", "/etc/app/cafe", "/%"),
-    md5s=(REMOVED, *(sample.content.md5 for sample in SAMPLES)),
-    pods=PODS,
-    tags=TAGS,
-    times=range(8),
-    limits=(1, 2, 3, 1000),
-)
-handles = st.integers(0, 1)
-keys = st.lists(st.sampled_from((b"k", b"K", b"k\0")), min_size=1, max_size=3, unique=True)
-holders = st.sampled_from(("one", "One"))
+_DECISIONS = 48
+_KEPT = 3
+"""How many walks, and how many readers, are kept open at a time, and how many queries are asked again."""
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Does the same to a store and to the model, and compares. A subclass says which store."""
+    """Does the same to a store and to the model, and compares. A subclass says which store.
+
+    There is one rule, which chooses by itself what to do: Hypothesis would leave out half of several rules in each
+    sequence, so that what needs four of them together hardly ever happened.
+    """
 
     places: ClassVar[Places]
+    events: ClassVar[Events]
+    interest: ClassVar[Interest]
 
     def __init__(self) -> None:
         super().__init__()
-        self.place = self.places.fresh()
-        self.model = Model()
-        self.now = 10
-        self.order: list[Reference] = []
-        self.stores: list[Store] = []
-        self.open_all()
+        self.steps: list[bytes] = []
+        self.walks: list[KeptWalk | KeptFilesWalk] = []
+        self.readers: list[KeptReader] = []
+        self.asked: list[Query] = []
+        self.sightings: list[tuple[File, Reference]] = []
+        self.now = TODAY
+        self.clocks = dict.fromkeys(alphabet.HOLDERS, TODAY)
 
-    def open_all(self) -> None:
-        shared = Capability.SHARED in self.places.capabilities
-        self.stores = [self.place.open() for _handle in range(2 if shared else 1)]
-
-    def store(self, handle: int) -> Store:
-        return self.stores[handle % len(self.stores)]
-
-    def check(self, handle: int) -> None:
-        """Compare all references, in the order that was seen before, what is known, and what is newest."""
-        found = listing(self.store(handle))
-        assert set(found) == self.model.references
-        assert len(found) == len(self.model.references), "a reference is given twice"
-        assert [one.observed_at_ns for one in found] == sorted(one.observed_at_ns for one in found)
-        kept = [one for one in self.order if one in self.model.references]
-        assert [one for one in found if one in kept] == kept, "references of one time have changed places"
-        self.order = found
-        assert self.store(handle).known(SIGNATURES) == self.model.files
-        assert self.store(handle).newest(TIMELINES) == newest(found)
-
-    @rule(handle=handles, sample=st.sampled_from(SAMPLES), length=st.sampled_from((1000, BLOCK)))
-    def put(self, handle: int, sample: Sample, length: int) -> None:
-        self.store(handle).put(sample.content, sample.chunks(length))
-        self.model.contents[sample.content.sha256] = (sample.content, sample.data())
-
-    @rule(handle=handles, sample=st.sampled_from(SAMPLES))
-    def put_and_break_off(self, handle: int, sample: Sample) -> None:
-        try:
-            self.store(handle).put(sample.content, FailingChunks(sample, min(1, sample.size)))
-        except SourceFailed:
-            pass
-        else:
-            assert sample.content.sha256 in self.model.contents, "put has lost the error that its chunks raised"
-
-    @rule(handle=handles, sample=st.sampled_from(SAMPLES))
-    def discard(self, handle: int, sample: Sample) -> None:
-        if sample.content in self.model.files.values():
-            return  # the caller's duty: no file refers to it
-        self.store(handle).discard([sample.content.sha256])
-        self.model.contents.pop(sample.content.sha256, None)
-
-    @rule(handle=handles, sample=st.sampled_from(SAMPLES), offset=st.sampled_from((0, 1, 5, BLOCK, BLOCK + 1)))
-    def read(self, handle: int, sample: Sample, offset: int) -> None:
-        sha256 = sample.content.sha256
-        if sha256 in self.model.contents:
-            assert b"".join(self.store(handle).read(sha256, offset)) == sample.data()[offset:]
-        else:
-            with pytest.raises(UnknownContent):
-                list(self.store(handle).read(sha256, offset))
-
-    @rule(handle=handles)
-    def list_contents(self, handle: int) -> None:
-        stored = sorted((content for content, _data in self.model.contents.values()), key=lambda one: one.sha256)
-        assert list(self.store(handle).contents()) == stored
-        digests = [sample.content.sha256 for sample in SAMPLES]
-        assert self.store(handle).present(digests) == {content.sha256: content for content in stored}
-
-    @rule(handle=handles, batch=batches)
-    def harvest(self, handle: int, batch: list[tuple[File, Reference]]) -> None:
-        for file, _reference in batch:
-            self.put(handle, file.sample, BLOCK)
-        self.record(handle, batch, also_known=True)
-
-    @rule(handle=handles, batch=batches, also_known=st.booleans())
-    def record(self, handle: int, batch: list[tuple[File, Reference]], also_known: bool) -> None:
-        references = [reference for _file, reference in batch]
-        named = {
-            file.signature: file.content
-            for file, reference in batch
-            if not reference.signature.is_removal and (also_known or file.signature not in self.model.files)
-        }
-        absent = {content.sha256 for content in named.values()} - self.model.contents.keys()
-        if absent:
-            with pytest.raises(UnknownContent) as caught:
-                self.store(handle).record(named, references)
-            assert caught.value.sha256s == absent
-        else:
-            self.store(handle).record(named, references)
-            self.model.record(named, references)
-        self.check(handle)
-
-    @rule(handle=handles, batch=batches)
-    def record_without_files(self, handle: int, batch: list[tuple[File, Reference]]) -> None:
-        references = [reference for _file, reference in batch]
-        signatures = {one.signature for one in references if not one.signature.is_removal}
-        unknown = signatures - self.model.files.keys()
-        if unknown:
-            with pytest.raises(UnknownContent) as caught:
-                self.store(handle).record({}, references)
-            assert caught.value.signatures == unknown
-        else:
-            self.store(handle).record({}, references)
-            self.model.record({}, references)
-        self.check(handle)
-
-    @rule(handle=handles, query=queries)
-    def ask(self, handle: int, query: Query) -> None:
-        expected = matching(self.order, query)
-        assert [one for page in reference_pages(self.store(handle), query) for one in page] == expected
-        assert walk_files(self.store(handle), query) == summaries(expected, self.model.files)
-
-    @rule(handle=handles, query=queries, batch=batches)
-    def walk_while_others_write(self, handle: int, query: Query, batch: list[tuple[File, Reference]]) -> None:
-        before = matching(self.order, query)
-        given: list[Reference] = []
-        writes = iter(batch)
-        for page in reference_pages(self.store(handle), query):
-            given += page
-            write = next(writes, None)
-            if write is not None:
-                self.harvest(handle + 1, [write])
-        assert len(set(given)) == len(given), "a reference is given twice"
-        if not query.latest:
-            assert [one for one in given if one in before] == before
-
-    @rule(handle=handles, asked=keys, holder=holders, passed=st.integers(0, 4), length=st.integers(1, 8))
-    def claim(self, handle: int, asked: list[bytes], holder: str, passed: int, length: int) -> None:
-        self.now += passed
-        expected = self.model.claim(asked, holder, self.now, self.now + length)
-        assert self.store(handle).claim(asked, holder, self.now, self.now + length) == expected
-
-    @rule(handle=handles, asked=keys, holder=holders)
-    def release(self, handle: int, asked: list[bytes], holder: str) -> None:
-        self.store(handle).release(asked, holder)
-        self.model.release(asked, holder)
-
-    @rule(handle=handles, query=queries)
-    def forget(self, handle: int, query: Query) -> None:
-        expected = matching(self.order, query)[: query.limit]
-        assert self.store(handle).forget(query) == len(expected)
-        self.model.forget(expected)
-        self.check(handle)
-
-    @precondition(lambda self: Capability.DURABLE in self.places.capabilities)
-    @rule()
-    def reopen(self) -> None:
-        self.place.close_all()
-        self.open_all()
-        self.check(0)
+    @rule(thrown=st.binary(min_size=_DECISIONS, max_size=_DECISIONS))
+    def take(self, thrown: bytes) -> None:
+        """Take the next step down; they are done at the end, when it is known whether the sequence is of interest."""
+        self.steps.append(thrown)
 
     def teardown(self) -> None:
-        self.place.__exit__(None, None, None)
+        try:
+            with self.interest.of(tuple(self.steps)) as is_of_interest:
+                for thrown in self.steps if is_of_interest else ():
+                    self.do(thrown)
+        finally:
+            if "both" in vars(self):
+                self.events.add(self.both.seen)
+                self.both.place.__exit__(None, None, None)
+
+    def do(self, thrown: bytes) -> None:
+        dice = Dice(thrown)
+        doing = dice.of(_DOINGS)
+        if doing is None:
+            return
+        order = self.both.order
+        doing(self, dice, dice.below(len(self.both.stores)))
+        if self.both.order is not order:
+            for walk in self.walks:
+                walk.note(self.both.order)
+
+    @cached_property
+    def both(self) -> Agreement:
+        """The store and its model; the place is made when there is something to do."""
+        shared = Capability.SHARED in self.places.capabilities
+        return Agreement(self.places.fresh(), 2 if shared else 1)
+
+    def batch(self, dice: Dice) -> list[tuple[File, Reference]]:
+        found = alphabet.batch(dice, self.sightings)
+        self.sightings += found
+        return found
+
+    def harvest(self, dice: Dice, handle: int) -> None:
+        """Put the contents of a batch, then record or append it, with all of its files or those that are new."""
+        batch = self.batch(dice)
+        append, with_known, twice = dice.once_in(2), not dice.once_in(3), dice.once_in(5)
+        files = {
+            file.signature: file.content
+            for file, reference in batch
+            if not reference.signature.is_removal and (with_known or file.signature not in self.both.model.files)
+        }
+        if dice.once_in(4):  # one that no reference names
+            file = alphabet.file(dice)
+            if file.signature not in self.both.model.files:
+                files.setdefault(file.signature, file.content)
+        for content in dict.fromkeys(files.values()):
+            if content.sha256 not in self.both.model.contents or twice:
+                sample = next(one for one in alphabet.SAMPLES if one.content == content)
+                self.both.put(handle, sample, dice.of((BLOCK, 1000)))
+        references = [reference for _file, reference in batch]
+        write = self.both.append if append else self.both.record
+        write(handle, files, references)
+        if dice.once_in(4):  # as a caller does who has not heard the answer
+            write((handle + 1) % len(self.both.stores), files, references)
+        self.look_after(dice, handle)
+
+    def record_as_it_is(self, dice: Dice, handle: int) -> None:
+        """Record or append a batch of which files or contents may be missing."""
+        batch = self.batch(dice)
+        append, named = dice.once_in(3), dice.below(3)
+        files = {
+            file.signature: file.content
+            for number, (file, reference) in enumerate(batch)
+            if not reference.signature.is_removal and (named == 1 or (named == 2 and number % 2 == 0))
+        }
+        references = [reference for _file, reference in batch]
+        (self.both.append if append else self.both.record)(handle, files, references)
+
+    def forget(self, dice: Dice, handle: int) -> None:
+        self.both.forget(handle, alphabet.query(dice, self.both.order, alphabet.FEW))
+        self.look_after(dice, handle)
+
+    def look_after(self, dice: Dice, handle: int) -> None:
+        """Ask something after a write, on the same handle or another."""
+        other = (handle + dice.of((0, 1, 0))) % len(self.both.stores)
+        if other != handle:
+            with promise("Capability", "each sees what the others have written"):
+                self.both.compare(other)
+        if dice.once_in(2):
+            self.ask(dice, other)
+
+    def ask(self, dice: Dice, handle: int) -> None:
+        """Ask what was asked before, or anything."""
+        if self.asked and not dice.once_in(3):
+            self.both.seen["a query that was asked before"] += 1
+            query = dice.of(self.asked[-_KEPT:])
+        else:
+            query = alphabet.query(dice, self.both.order)
+            self.asked.append(query)
+        self.both.ask(handle, query, files=dice.once_in(2))
+
+    def look(self, dice: Dice, handle: int) -> None:  # noqa: ARG002
+        self.both.look()
+
+    def walk(self, dice: Dice, handle: int) -> None:
+        """Begin a walk, or read the next page of one."""
+        if not self.walks or (len(self.walks) < _KEPT and dice.once_in(3)):
+            query = alphabet.query(dice, self.both.order, alphabet.FEW)
+            found = set(matching(self.both.order, query))
+            if dice.once_in(3):
+                files = {one.signature for one in found if not one.signature.is_removal}
+                self.walks.append(KeptFilesWalk(query, files, set(files)))
+            else:
+                self.walks.append(KeptWalk(query, found, set(found)))
+            walk = self.walks[-1]
+        else:
+            walk = dice.of(self.walks)
+        if walk.query.cursor is not None:
+            self.both.seen["a walk that goes on after other calls"] += 1
+            if walk.stays != walk.matched:
+                self.both.seen["a walk that goes on after a write that concerns it"] += 1
+        if walk.go_on(self.both.stores[handle], self.both.order):
+            self.walks.remove(walk)
+
+    def put(self, dice: Dice, handle: int) -> None:
+        gone = [one for one in alphabet.SAMPLES if one.content.sha256 in self.both.discarded]
+        sample = dice.of(gone) if gone and dice.once_in(2) else alphabet.sample(dice)
+        for _number in range(dice.of((0, 1, 2))):
+            self.both.put_and_break_off(handle, sample)
+        if not dice.once_in(3):
+            self.both.put(handle, sample, dice.of((BLOCK, 1000)))
+        if dice.once_in(2):
+            self.both.compare_contents(handle)
+
+    def discard(self, dice: Dice, handle: int) -> None:
+        read = [reader.sample for reader in self.readers]
+        samples = [self.stored_sample(dice) for _number in range(dice.of((1, 2, 6)))] + read * (not dice.once_in(3))
+        if dice.once_in(2):
+            self.both.read(handle, samples[0], 0)
+        before = self.both.model.contents.keys()
+        self.both.discard(handle, samples)
+        for reader in self.readers:
+            reader.discarded |= reader.sample.content.sha256 not in before
+        if not dice.once_in(3):
+            self.both.read(handle, samples[0], 0)
+
+    def read(self, dice: Dice, handle: int) -> None:
+        sample = self.stored_sample(dice)
+        self.both.read(handle, sample, dice.of((0, sample.size // 2, 1, BLOCK, sample.size, sample.size + 1)))
+
+    def stored_sample(self, dice: Dice) -> Sample:
+        """A sample, mostly one that is stored."""
+        stored = [one for one in alphabet.SAMPLES if one.content.sha256 in self.both.model.contents]
+        return alphabet.sample(dice) if dice.once_in(4) or not stored else dice.of(stored)
+
+    def read_on(self, dice: Dice, handle: int) -> None:
+        """Begin to read a content, or draw the next chunk."""
+        if not self.readers or (len(self.readers) < _KEPT and dice.once_in(3)):
+            free = self.both.model.contents.keys() - {one.sha256 for one in self.both.model.files.values()}
+            unnamed = [one for one in alphabet.SAMPLES if one.content.sha256 in free]  # they may be discarded
+            sample = dice.of(unnamed) if unnamed else self.stored_sample(dice)
+            sha256 = sample.content.sha256
+            if sha256 not in self.both.model.contents:
+                return
+            self.readers.append(KeptReader(sample, self.both.stores[handle].read(sha256)))
+            if dice.once_in(2):
+                return  # the first chunk is drawn later
+        reader = dice.of(self.readers)
+        if reader.discarded:
+            self.both.seen["a content is discarded while it is read"] += 1
+        if reader.go_on():
+            self.readers.remove(reader)
+
+    def list_contents(self, dice: Dice, handle: int) -> None:
+        after = alphabet.sample(dice).content.sha256
+        self.both.compare_contents(handle, dice.of((b"", after, after[:1], after + b"\0")))
+
+    def claim(self, dice: Dice, handle: int) -> None:
+        for _number in range(dice.of((1, 2, 4, 6))):
+            self.claim_or_release(dice, handle)
+
+    def claim_or_release(self, dice: Dice, handle: int) -> None:
+        """Claim or release keys, by the clock of the holder, which may go back."""
+        keys = list(dict.fromkeys(dice.of(alphabet.KEYS) for _number in range(dice.of((1, 1, 2)))))
+        store, model, seen = self.both.stores[handle], self.both.model, self.both.seen
+        leases = {key: model.leases[key] for key in keys if key in model.leases}
+        owners = [owner for owner, _end in leases.values()]
+        holder = dice.of(owners) if owners and dice.once_in(2) else dice.of(alphabet.HOLDERS)
+        if dice.once_in(3):
+            seen[f"release by {'the holder' if holder in owners else 'somebody else'}"] += 1
+            with promise("ReferenceStore.release", "End the leases that `holder` holds on `keys`"):
+                store.release(keys, holder)
+            model.release(keys, holder)
+            return
+        self.now += dice.of((0, 1, 1, 2, 3))
+        now = self.now + dice.of((0, 0, 3, -3))
+        until = now + dice.of((2, 1, 3, 5, 8))
+        if now < self.clocks[holder]:
+            seen["a clock that goes back"] += 1
+        self.clocks[holder] = now
+        for owner, end in leases.values():
+            if owner == holder:
+                seen[f"a lease that is {'shortened' if until < end else 'extended'}"] += 1
+            else:
+                seen["a lease that is taken after its end" if end <= now else "a claim that is refused"] += 1
+        with promise("ReferenceStore.claim", "exclusive; return those that it holds now"):
+            self.both.agree(store.claim(keys, holder, now, until), model.claim(keys, holder, now, until))
+
+    def reopen(self, dice: Dice, handle: int) -> None:  # noqa: ARG002
+        """Close everything and open it again, where that loses nothing."""
+        for reader in self.readers:
+            reader.close()
+        self.readers.clear()
+        if Capability.DURABLE in self.places.capabilities:
+            if self.both.order:
+                self.both.seen["reopening with references"] += 1
+            self.both.reopen()
+
+
+_DOINGS: tuple[Callable[[StoreMachine, Dice, int], None] | None, ...] = (
+    None,  # what a step becomes that a failure does not need
+    *(StoreMachine.harvest,) * 10,
+    *(StoreMachine.record_as_it_is,) * 3,
+    *(StoreMachine.forget,) * 5,
+    *(StoreMachine.discard,) * 2,
+    *(StoreMachine.put,) * 2,
+    StoreMachine.read,
+    *(StoreMachine.read_on,) * 3,
+    StoreMachine.list_contents,
+    *(StoreMachine.ask,) * 2,
+    *(StoreMachine.walk,) * 4,
+    *(StoreMachine.claim,) * 6,
+    StoreMachine.look,
+    StoreMachine.reopen,
+)
+"""What a step may be, each as often as it is to be done."""
 
 
 class SequenceTests(Base):
     """Of everything together."""
 
-    @clause("store", "The contract that a backend implements.")
+    @clause("store", "Every call takes effect whole or not at all, and each read shows one moment")
     def test_any_sequence_of_calls_agrees_with_the_model(self, places: Places, depth: Depth) -> None:
-        depth.run(type("StoreMachineHere", (StoreMachine,), {"places": places}))
+        depth.run(
+            type(
+                "StoreMachineHere", (StoreMachine,), {"places": places, "events": depth.events, "interest": Interest()}
+            )
+        )

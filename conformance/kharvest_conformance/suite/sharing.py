@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
 
 import pytest
 
 from kharvest.spi import Capability, Metadata, Pod, Query, Reference, Signature, Store, UnknownContent
-from kharvest_conformance.clauses import clause
+from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.place import Place
-from kharvest_conformance.processes import Worker
-from kharvest_conformance.samples import COLLIDING, OTHER, WEB, File, Sample, WatchedChunks, content_of, removed
+from kharvest_conformance.samples import COLLIDING, WEB, File, Sample, WatchedChunks, content_of
 from kharvest_conformance.suite.base import Base
-from kharvest_conformance.suite.holding import harvest, has_data, listing
-from kharvest_conformance.suite.walks import walk_files
-from kharvest_conformance.tasks import Claim, Harvest, RecordOne, Task
+from kharvest_conformance.suite.holding import at_once, has_data, listing
+from kharvest_conformance.suite.rounds import rounds_of
+from kharvest_conformance.tasks import BATCH_FILES, Harvest, RecordOne, WriteBatches
 
 PROCESSES = 3
 ROUNDS = 40
+WRITTEN_BATCHES = 6
 FILE = File("/etc/app.conf", Sample(100_000, 1))
 TOGETHER = "Several processes may have the same data open at once"
 SEEN = "each sees what the others have written"
 
 
+@thorough
 class SharingTests(Base):
     """Of `Capability.SHARED`."""
-
-    @clause("Capability", SEEN, needs=Capability.SHARED)
-    def test_a_second_handle_sees_each_write_at_once(self, place: Place) -> None:
-        one, other = place.open(), place.open()
-        _assert_each_write_is_seen(one, other)
-        _assert_each_write_is_seen(other, one)
 
     @clause("Capability", SEEN, needs=Capability.SHARED)
     def test_a_second_handle_does_not_see_a_put_that_has_not_ended(self, place: Place) -> None:
@@ -44,14 +39,24 @@ class SharingTests(Base):
         one.put(FILE.content, WatchedChunks(FILE.sample.chunks(1000), look))
         assert has_data(other, FILE)
 
-    @clause("ReferenceStore.claim", "Of several takers exactly one wins.", needs=Capability.SHARED)
-    def test_of_several_processes_exactly_one_takes_a_claim(self, place: Place) -> None:
-        keys = [b"race/%d" % number for number in range(ROUNDS)]
-        place.open().claim(keys[::2], "the one before", 0, 100)
-        holders = [f"process {number}" for number in range(PROCESSES)]
-        rounds = [[Claim([key], holder, 100, 200) for holder in holders] for key in keys]
-        for held in _rounds(place, rounds):
-            assert sorted(map(_size, held)) == [*[0] * (PROCESSES - 1), 1], "taken by several, or by none"
+    @clause("store", "what a batch wrote is in an answer whole or not at all", needs=Capability.SHARED)
+    def test_the_batches_of_another_process_are_seen_whole_or_not_at_all(self, place: Place) -> None:
+        store, worker = place.open(), place.worker()
+        worker.ready()
+        done = threading.Event()
+
+        def write() -> None:
+            try:
+                worker.start(WriteBatches(WRITTEN_BATCHES))
+                worker.report()
+            finally:
+                done.set()
+
+        def look() -> None:
+            while not done.is_set():
+                _assert_whole(store)
+
+        at_once(write, look)
 
     @clause("Capability", TOGETHER, needs=Capability.SHARED)
     def test_what_several_processes_put_and_record_at_once_is_all_there(self, place: Place) -> None:
@@ -66,7 +71,7 @@ class SharingTests(Base):
             ]
             for pod in pods
         }
-        _rounds(place, [[Harvest(pairs) for pairs in work.values()]])
+        rounds_of(place, [[Harvest(pairs) for pairs in work.values()]])
         store = place.open()
         found = listing(store)
         assert len(set(found)) == len(found), "a reference is there twice"
@@ -95,49 +100,22 @@ class SharingTests(Base):
             ]
             for signature in signatures
         ]
-        for signature, outcomes in zip(signatures, _rounds(place, rounds), strict=True):
+        for signature, outcomes in zip(signatures, rounds_of(place, rounds), strict=True):
             assert sorted(outcomes, key=str) == ["", "Conflict"], signature.path
             assert store.known([signature]) == {signature: contents[outcomes.index("")]}
 
 
-def _size(answer: object) -> int:
-    assert isinstance(answer, set)
-    return len(answer)
-
-
-def _rounds(place: Place, rounds: Sequence[Sequence[Task]]) -> list[list[object]]:
-    """The answers of rounds of tasks; those of one round are done at the same time, each by a process of its own."""
-    workers: list[Worker] = [place.worker() for _task in rounds[0]]
-    for worker in workers:
-        worker.ready()
-    answers = []
-    for tasks in rounds:
-        for worker, task in zip(workers, tasks, strict=True):
-            worker.start(task)
-        answers.append([worker.report() for worker in workers])
-    return answers
-
-
-def _assert_each_write_is_seen(writer: Store, reader: Store) -> None:
-    harvest(writer, [FILE], [FILE.seen(1)])
-    assert reader.present([FILE.content.sha256]) == {FILE.content.sha256: FILE.content}
-    assert has_data(reader, FILE)
-    assert reader.known([FILE.signature]) == {FILE.signature: FILE.content}
-    assert listing(reader) == [FILE.seen(1)]
-    gone = removed(FILE.path, 2, OTHER)
-    writer.record({}, [FILE.seen(3), gone])
-    assert listing(reader) == [FILE.seen(1), gone, FILE.seen(3)]
-    assert reader.newest([gone.timeline]) == {gone.timeline: gone}
-    assert [one.last_seen_ns for one in walk_files(reader, Query())] == [3]
-    assert writer.claim([b"key"], "writer", 1, 10) == {b"key"}
-    assert reader.claim([b"key"], "reader", 2, 10) == set()
-    writer.release([b"key"], "writer")
-    assert reader.claim([b"key"], "reader", 3, 10) == {b"key"}
-    reader.release([b"key"], "reader")
-    assert writer.forget(Query()) == 3
-    assert listing(reader) == []
-    assert reader.known([FILE.signature]) == {}
-    writer.discard([FILE.content.sha256])
-    assert list(reader.contents()) == []
-    with pytest.raises(UnknownContent):
-        list(reader.read(FILE.content.sha256))
+def _assert_whole(store: Store) -> None:
+    """Of a batch that is written meanwhile, each answer has all or nothing."""
+    count = len(BATCH_FILES)
+    signatures = [file.signature for file in BATCH_FILES]
+    timelines = [file.seen().timeline for file in BATCH_FILES]
+    assert len(store.references(Query(path_prefix="/batch/")).items) in (0, count, 2 * count), "references"
+    assert len(store.references(Query(path_prefix="/batch/", latest=True)).items) in (0, count), "latest references"
+    assert len(store.known(signatures)) in (0, count), "known has a part of a batch"
+    newest = store.newest(timelines)
+    assert len(newest) in (0, count), "newest has a part of a batch"
+    assert len({one.observed_at_ns for one in newest.values()}) <= 1, "newest has a part of a batch that was appended"
+    files = store.files(Query(path_prefix="/batch/")).items
+    assert len(files) in (0, count), "files has a part of a batch"
+    assert len({one.last_seen_ns for one in files}) <= 1, "files has a part of a batch that was appended"

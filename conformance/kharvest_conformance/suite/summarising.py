@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from kharvest.spi import FileSummary, Metadata, Order, Pod, Query, Store
-from kharvest_conformance.clauses import clause
+from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.model import matching, summaries
 from kharvest_conformance.samples import OTHER, WEB, File, Sample, removed
 from kharvest_conformance.strategies import NASTY
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import harvest, listing
-from kharvest_conformance.suite.walks import walk_files
+from kharvest_conformance.walks import walk_files
 
 A, A2, B = File("/a", Sample(10, 1)), File("/a", Sample(10, 2)), File("/b", Sample(0))
 TAG = Metadata({"app": "web"})
@@ -76,6 +76,7 @@ class SummarisingTests(Base):
             expected = summaries(matching(everything, query), contents)
             assert walk_files(changes, query) == expected, query
 
+    @thorough
     @clause("ReferenceStore.files", "ascending by code point")
     def test_files_come_in_the_order_of_path_and_md5(self, store: Store) -> None:
         files = [File(f"/{text}", Sample(10, number)) for number, text in enumerate(NASTY)]

@@ -82,7 +82,7 @@ class ForgetsLeasesWhenItCloses(FiledStore):
         super().close()
 
 
-@caught_by("test_what_was_acknowledged_survives_a_killed_process")
+@caught_by("test_each_write_survives_that_its_process_is_killed_at_once")
 class CommitsNowAndThen(FiledStore):
     """Acknowledges first and writes every tenth state, and the last one when it is closed."""
 
@@ -134,7 +134,7 @@ class JoinsTheChunks(FiledStore):
         return super().keep([b"".join(chunks)])
 
 
-@caught_by("test_a_second_handle_sees_each_write_at_once")
+@caught_by("test_each_question_on_a_second_handle_sees_each_write_at_once")
 class CachesWhatItRead(FiledStore):
     """Answers from what it read first."""
 

@@ -115,3 +115,11 @@ class LooksForTheCursorsReference(PlainStore):
     def start(self, query: Query, ranks: list[Rank]) -> int:
         start = super().start(query, ranks)
         return start if query.cursor is None or start else len(ranks)
+
+
+@caught_by("test_a_cursor_behind_all_that_is_left_finds_nothing")
+class StartsAgainAtTheEnd(PlainStore):
+    """Looks for the first one that is not behind the cursor, and starts with the first of all where there is none."""
+
+    def start(self, query: Query, ranks: list[Rank]) -> int:
+        return super().start(query, ranks) % (len(ranks) or 1)

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator
-from itertools import islice, takewhile
 
 from kharvest.spi import Content, UnknownContent
-from kharvest_lmdb.environment import Environment
-from kharvest_lmdb.rows import content_of, content_row
+from kharvest_lmdb.engine import LmdbEngine
 
 BATCH_BYTES = 4 * 2**20
 """How much of a body is kept in memory between two writes. Each write waits for the disk."""
 LISTED_AT_ONCE = 1000
+END = b"\xff" * 33
+"""Behind every digest."""
 
 
 class Contents:
     """The half of the store that holds contents."""
 
-    _environment: Environment
+    _lmdb: LmdbEngine
 
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
         # Nobody sees a body before a content names it. One whose process was killed is never named; it costs room only.
         body = uuid.uuid4().bytes
         try:
             self._write(body, chunks)
-            with self._environment.writing() as transaction:
-                named = transaction.add("contents", content.sha256, content_row(content, body))
+            with self._lmdb.writing(b"contents") as contents:
+                is_new = not contents.get([content.sha256])
+                if is_new:
+                    contents.put(content.sha256, content.md5 + content.size.to_bytes(8) + body)
         except BaseException:
             self._remove(body)
             raise
-        if not named:
+        if not is_new:
             self._remove(body)
 
     def _write(self, body: bytes, chunks: Iterable[bytes]) -> None:
@@ -38,9 +40,9 @@ class Contents:
         number, batch, size = 0, list[bytes](), 0
 
         def flush() -> None:
-            with self._environment.writing() as transaction:
+            with self._lmdb.writing(b"chunks") as table:
                 for at, chunk in enumerate(batch, number):
-                    transaction.put("chunks", body + at.to_bytes(8), chunk)
+                    table.put(body + at.to_bytes(8), chunk)
 
         for chunk in chunks:
             if chunk:
@@ -53,22 +55,22 @@ class Contents:
             flush()
 
     def _remove(self, body: bytes) -> None:
-        with self._environment.writing() as transaction:
-            numbered = takewhile(lambda row: row[0].startswith(body), transaction.ascending("chunks", body))
-            for key in [key for key, _chunk in numbered]:
-                transaction.delete("chunks", key)
+        with self._lmdb.writing(b"chunks") as chunks:
+            while rows := chunks.scan(body, body + END, limit=1):
+                chunks.delete(rows[0][0])
 
     def read(self, sha256: bytes, offset: int = 0) -> Iterator[bytes]:
-        with self._environment.reading() as transaction:
-            row = transaction.get("contents", sha256)
+        with self._lmdb.reading(b"contents") as contents:
+            row = contents.get([sha256]).get(sha256)
         if row is None:
             raise UnknownContent(sha256s=frozenset({sha256}))
-        content, body = content_of(row)
+        content, body = _content(sha256, row), row[24:]
         left, skipped, number = content.size, offset, 0
         while left > 0:
             # A snapshot for each chunk: one that is held while a slow reader reads keeps the file from reusing room.
-            with self._environment.reading() as transaction:
-                chunk = transaction.get("chunks", body + number.to_bytes(8))
+            key = body + number.to_bytes(8)
+            with self._lmdb.reading(b"chunks") as chunks:
+                chunk = chunks.get([key]).get(key)
             if chunk is None:
                 raise UnknownContent(sha256s=frozenset({sha256}))
             if skipped < len(chunk):
@@ -76,25 +78,27 @@ class Contents:
             left, skipped, number = left - len(chunk), max(0, skipped - len(chunk)), number + 1
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
-        with self._environment.reading() as transaction:
-            rows = {sha256: transaction.get("contents", sha256) for sha256 in sha256s}
-        return {sha256: content_of(row)[0] for sha256, row in rows.items() if row is not None}
+        with self._lmdb.reading(b"contents") as contents:
+            rows = contents.get(sha256s)
+        return {sha256: _content(sha256, row) for sha256, row in rows.items()}
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
         while True:
-            with self._environment.reading() as transaction:  # not one for all: a caller may take its time
-                rows = islice(transaction.ascending("contents", after + b"\0"), LISTED_AT_ONCE)
-                page = [content_of(row)[0] for _key, row in rows]
+            with self._lmdb.reading(b"contents") as contents:  # not one for all: a caller may take its time
+                page = [_content(*row) for row in contents.scan(after + b"\0", END, limit=LISTED_AT_ONCE)]
             yield from page
             if not page:
                 return
             after = page[-1].sha256
 
     def discard(self, sha256s: Collection[bytes]) -> None:
-        with self._environment.writing() as transaction:
-            rows = {sha256: transaction.get("contents", sha256) for sha256 in sha256s}
+        with self._lmdb.writing(b"contents") as contents:
+            rows = contents.get(sha256s)
             for sha256 in rows:
-                transaction.delete("contents", sha256)
+                contents.delete(sha256)
         for row in rows.values():
-            if row is not None:
-                self._remove(content_of(row)[1])
+            self._remove(row[24:])
+
+
+def _content(sha256: bytes, row: bytes) -> Content:
+    return Content(sha256, row[:16], int.from_bytes(row[16:24]))

@@ -1,22 +1,19 @@
-"""The store: two halves and the claims on one environment."""
+"""The store: references in the record layer, contents beside them, in one directory."""
 
 from __future__ import annotations
 
-from kharvest_lmdb.claims import Claims
+from kharvest.records import RecordStore
 from kharvest_lmdb.contents import Contents
-from kharvest_lmdb.environment import Environment
-from kharvest_lmdb.plugin import CAPABILITIES
-from kharvest_lmdb.references import References
+from kharvest_lmdb.engine import LmdbEngine
 
 
-class LmdbStore(Contents, References, Claims):
+class LmdbStore(Contents, RecordStore):
     """A store in a directory. Several handles and several processes may have it open."""
 
-    capabilities = CAPABILITIES
-
     def __init__(self, directory: str) -> None:
-        self._environment = Environment(directory)
-
-    def close(self) -> None:
-        """Close the store; twice is allowed."""
-        self._environment.close()
+        self._lmdb = LmdbEngine(directory)
+        try:
+            RecordStore.__init__(self, self._lmdb, self.present)
+        except BaseException:
+            self._lmdb.close()
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from typing import ClassVar
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 LOG_TAIL = 3000
+_PORTS = range(10_000, 32_768)
+"""Below the ports that Linux gives out, and above those that services commonly have."""
 
 
 class CannotRun(Exception):
@@ -82,6 +85,15 @@ class OwnServer(RealServer):
                 raise RuntimeError(f"{self.kind} did not come up:\n{self._log.read_text()[-LOG_TAIL:]}")
             time.sleep(0.02)
 
+    @contextmanager
+    def launched(self) -> Iterator[None]:
+        """A time in which its process runs, whether it serves or not."""
+        self._process = self.launch()
+        try:
+            yield
+        finally:
+            self.stop()
+
     @abstractmethod
     def launch(self) -> subprocess.Popen[bytes]:
         """Start its process."""
@@ -140,10 +152,14 @@ class GivenServer(RealServer):
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+    """A port of the loopback interface that nobody listens on.
+
+    The system gives none of these to anybody who asks for any port: so it stays free while its server is down.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def listens(port: int) -> bool:

@@ -1,0 +1,17 @@
+"""The suite is tested: it has nothing against stores whose contents go unusual ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kharvest_zoo.odd_contents import ODD_CONTENTS
+from kharvest_zoo.running import PATIENCE_SECONDS, complaints
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS + 60)]
+
+
+@pytest.mark.parametrize("kind", ODD_CONTENTS)
+def test_a_correct_store_conforms_however_odd_it_is(kind: str, tmp_path: Path) -> None:
+    assert complaints(tmp_path, kind) == []

@@ -1,0 +1,1 @@
+"""The settings of the client: `client_config` has the list, `loading` puts values together."""

@@ -1,0 +1,1 @@
+"""What the server is told. The door is `sender.Sender`; it finds out the values of `findings`."""

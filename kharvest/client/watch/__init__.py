@@ -1,0 +1,1 @@
+"""What happens to files. The door is `watcher.Watcher`; it reports the values of `files`."""

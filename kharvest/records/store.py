@@ -1,0 +1,122 @@
+"""The references half of a store, on an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeAlias
+
+from kharvest.records import claims, keys, querying, rows, summaries
+from kharvest.records.commits import Commits
+from kharvest.records.engine import Engine
+from kharvest.records.forgetting import Forgetting
+from kharvest.records.metadata import MetadataSets
+from kharvest.records.recording import Batch
+from kharvest.records.signatures import key_of
+from kharvest.spi import (
+    Capability,
+    Content,
+    FileSummary,
+    IncompatibleSchema,
+    Page,
+    Query,
+    Reference,
+    Signature,
+    Timeline,
+    UnknownContent,
+)
+
+FORMAT_VERSION = 1
+"""Counts changes of the keys and rows. Rows of another version are refused."""
+
+Present: TypeAlias = Callable[[Collection[bytes]], dict[bytes, Content]]
+"""`ContentStore.present`."""
+
+
+class RecordStore:
+    """A `ReferenceStore` on an engine, which it closes.
+
+    With `present`, of the contents half of the same store, it refuses files whose content is not there. Without, it
+    stands alone.
+
+    Raises:
+        IncompatibleSchema: the rows in the engine are of another version.
+    """
+
+    def __init__(self, engine: Engine, present: Present | None = None) -> None:
+        self._engine = engine
+        self._present = present
+        self._commits = Commits(engine)
+        self._sets = MetadataSets()
+        self._check_format()
+
+    def _check_format(self) -> None:
+        ours = b"%d" % FORMAT_VERSION
+        self._engine.commit({keys.FORMAT: None}, {keys.FORMAT: ours}, ())
+        with self._engine.view() as view:
+            found = view.get([keys.FORMAT])[keys.FORMAT]
+        if found != ours:
+            raise IncompatibleSchema(int(found), FORMAT_VERSION)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """See `Opened.capabilities`."""
+        return self._engine.capabilities
+
+    def close(self) -> None:
+        """See `Opened.close`."""
+        self._engine.close()
+
+    def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
+        """See `ReferenceStore.record`."""
+        self._require(files)
+        self._commits.make(Batch(files, references).record)
+
+    def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
+        """See `ReferenceStore.append`."""
+        self._require(files)
+        return self._commits.make(Batch(files, references).append)
+
+    def _require(self, files: Mapping[Signature, Content]) -> None:
+        if self._present is not None and files:
+            sha256s = {content.sha256 for content in files.values()}
+            if missing := sha256s - self._present(sha256s).keys():
+                raise UnknownContent(frozenset(missing))
+
+    def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
+        """See `ReferenceStore.known`."""
+        wanted = {one: key_of(one) for one in signatures if not one.is_removal}
+        with self._engine.view() as view:
+            found = view.get(wanted.values())
+        contents = {one: rows.to_content(found[key]) for one, key in wanted.items() if key in found}
+        return {one: content for one, content in contents.items() if content is not None}
+
+    def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
+        """See `ReferenceStore.newest`."""
+        with self._engine.view() as view:
+            return querying.newest(view, list(timelines), self._sets)
+
+    def references(self, query: Query) -> Page[Reference]:
+        """See `ReferenceStore.references`."""
+        with self._engine.view() as view:
+            return querying.page(view, query, self._sets)
+
+    def files(self, query: Query) -> Page[FileSummary]:
+        """See `ReferenceStore.files`."""
+        with self._engine.view() as view:
+            return summaries.page(view, query, self._sets)
+
+    def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+        """See `ReferenceStore.claim`."""
+        return self._commits.make(lambda view: claims.claim(view, keys, holder, now_ns, until_ns))
+
+    def release(self, keys: Collection[bytes], holder: str) -> None:
+        """See `ReferenceStore.release`."""
+        self._commits.make(lambda view: claims.release(view, keys, holder))
+
+    def now_ns(self) -> int:
+        """See `ReferenceStore.now_ns`."""
+        return self._engine.now_ns()
+
+    def forget(self, query: Query) -> int:
+        """See `ReferenceStore.forget`."""
+        return self._commits.make(Forgetting(query, self._sets).plan)
