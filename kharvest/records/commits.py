@@ -45,21 +45,25 @@ class Commits:
         """Commit what `plan` makes of a view; anew, if what it expects is not so any more.
 
         Raises:
-            StoreUnavailable: others changed the same rows at every try for a minute.
+            StoreUnavailable: others changed the same rows at every try for a minute, in which this call waited for its
+                turn, too.
         """
         done, answer = self._try(plan)
         if done:
             return answer
-        with self._turn:
-            end = time.monotonic() + PATIENCE_SECONDS
-            wait = _SHORTEST_WAIT_SECONDS
-            while time.monotonic() < end:
-                done, answer = self._try(plan)
-                if done:
-                    return answer
-                time.sleep(random.uniform(0, wait))  # noqa: S311  no secret
-                wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-        raise StoreUnavailable("others changed the same rows all the while", "try again")
+        end = time.monotonic() + PATIENCE_SECONDS
+        if self._turn.acquire(timeout=PATIENCE_SECONDS):
+            try:
+                wait = _SHORTEST_WAIT_SECONDS
+                while time.monotonic() < end:
+                    done, answer = self._try(plan)
+                    if done:
+                        return answer
+                    time.sleep(random.uniform(0, wait))  # noqa: S311  no secret
+                    wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
+            finally:
+                self._turn.release()
+        raise StoreUnavailable("others changed the same rows at every try for a minute", "try again")
 
     def _try(self, plan: Callable[[View], Change[T]]) -> tuple[bool, T]:
         while True:

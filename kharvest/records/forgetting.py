@@ -54,7 +54,7 @@ class Forgetting:
         for timeline, places in by_timeline.items():
             identity, key = ids[timeline], keys.head(ids[timeline])
             change.deletes.update(keys.timeline(identity, place.rank) for place in places)
-            head = Head.of(heads[key])
+            head = Head.of(rows.needed(heads, key))
             if any(place.rank == head.rank for place in places):
                 change.expected[key] = heads[key]
                 change.deletes.update(places[0].head_keys(head))
@@ -86,8 +86,8 @@ class Forgetting:
         ]
         read = view.get([one.key for one in candidates]) if candidates else {}
         orphans, losing = _sorted_out(view, candidates, change.deletes)
-        kept = {key: read[key] for key in losing}
-        read = {key: read[key] for key in orphans}
+        kept = {key: rows.needed(read, key) for key in losing}
+        read = {key: rows.needed(read, key) for key in orphans}
         unmarked = {key: row for key, row in read.items() if self._marked.get(key) != row}
         if unmarked:
             self._marked |= {key: shared.marked(row) for key, row in unmarked.items()}

@@ -37,7 +37,7 @@ class MetadataSets:
         others = [
             keys.metadata(one, number)
             for one in metadata_ids
-            for number in range(1, rows.parts_of_metadata(read[keys.metadata(one, 0)]))
+            for number in range(1, rows.parts_of_metadata(rows.needed(read, keys.metadata(one, 0))))
         ]
         if others:
             read |= view.get(others)

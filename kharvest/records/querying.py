@@ -18,6 +18,7 @@ from kharvest.spi import (
     Page,
     Query,
     Reference,
+    StoreCorrupt,
     Timeline,
     decode_cursor,
     encode_cursor,
@@ -97,7 +98,7 @@ def _draw(view: View, query: Query, sets: MetadataSets, meeting: Meeting, wanted
 def _matching(view: View, query: Query, sets: MetadataSets, ranks: Sequence[bytes]) -> Iterator[Match]:
     """Those of the references at these ranks that match."""
     found = view.get([keys.reference(rank) for rank in ranks])
-    read = ((rank, rows.to_stored(rank, found[keys.reference(rank)])) for rank in ranks)
+    read = ((rank, rows.to_stored(rank, rows.needed(found, keys.reference(rank)))) for rank in ranks)
     fitting = [(rank, stored) for rank, stored in read if _fits(stored, query)]
     if query.latest and query.until_ns is not None:
         fitting = _latest(view, fitting, query.until_ns)
@@ -125,11 +126,13 @@ def _latest(view: View, some: Sequence[tuple[bytes, Stored]], until_ns: int) -> 
     heads = view.get([keys.head(one) for one in ids])
     latest = []
     for (rank, stored), one in zip(some, ids, strict=True):
-        newest = Head.of(heads[keys.head(one)]).rank
+        newest = Head.of(rows.needed(heads, keys.head(one))).rank
         if keys.time_of(newest) >= until_ns:
             behind = keys.timeline(one, keys.start_of(until_ns))
-            ((key, _value),) = view.scan(keys.timeline(one, rank), behind, reverse=True, limit=1)
-            newest = key[-keys.RANK_BYTES :]
+            scanned = view.scan(keys.timeline(one, rank), behind, reverse=True, limit=1)
+            if not scanned:
+                raise StoreCorrupt("a timeline lacks a row of one of its references")
+            newest = scanned[0][0][-keys.RANK_BYTES :]
         if newest == rank:
             latest.append((rank, stored))
     return latest
@@ -141,7 +144,7 @@ def newest(view: View, timelines: Sequence[Timeline], sets: MetadataSets) -> dic
     heads = view.get(ids.values())
     ranks = {one: Head.of(heads[key]).rank for one, key in ids.items() if key in heads}
     found = view.get([keys.reference(rank) for rank in ranks.values()])
-    stored = {one: rows.to_stored(rank, found[keys.reference(rank)]) for one, rank in ranks.items()}
+    stored = {one: rows.to_stored(rank, rows.needed(found, keys.reference(rank))) for one, rank in ranks.items()}
     metadata = sets.get(view, {one.metadata_id for one in stored.values()})
     return {timeline: one.with_metadata(metadata[one.metadata_id]) for timeline, one in stored.items()}
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from kharvest.records import keys
-from kharvest.spi import Content, Metadata, Pod, Reference, Signature, StoreCorrupt
+from kharvest.spi import MAX_TIME_NS, Content, Metadata, Pod, Reference, Signature, StoreCorrupt
 
 LIFE_BYTES = 8
 """What the rows begin with that references rely on. See `kharvest.records.shared`."""
@@ -15,7 +17,39 @@ STAMP_BYTES = 8
 """What a row ends with, or begins, that changes when something changes that it does not say itself."""
 _PART_BYTES = 60_000
 _MD5 = 16
+_SHA256 = 32
 _ID = keys.ID_BYTES
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def needed(found: Mapping[bytes, bytes], key: bytes) -> bytes:
+    """The row of a key that another row refers to.
+
+    Raises:
+        StoreCorrupt: it is missing.
+    """
+    row = found.get(key)
+    if row is None:
+        raise StoreCorrupt(f"the row {key!r} is missing, and another row refers to it")
+    return row
+
+
+def _unpacks(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A function that raises StoreCorrupt when the row that it unpacks is not one that was packed here."""
+
+    def decorate(unpack: Callable[P, T]) -> Callable[P, T]:
+        @wraps(unpack)
+        def checked(*arguments: P.args, **named: P.kwargs) -> T:
+            try:
+                return unpack(*arguments, **named)
+            except (ValueError, IndexError) as damage:  # among them: no UTF-8, and values beyond their limits
+                raise StoreCorrupt(f"a row is damaged: {what}") from damage
+
+        return checked
+
+    return decorate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +72,7 @@ def of_reference(reference: Reference, metadata_id: bytes) -> bytes:
     return bytes(STAMP_BYTES) + signature.md5 + metadata_id + f"{pod.namespace}\0{pod.name}\0{signature.path}".encode()
 
 
+@_unpacks("a reference")
 def to_stored(rank: bytes, row: bytes) -> Stored:
     """The reference in a row."""
     names, body = row[STAMP_BYTES + _MD5 + _ID :], row[STAMP_BYTES : STAMP_BYTES + _MD5 + _ID]
@@ -63,9 +98,12 @@ class Head:
         return self.rank + self.metadata_id + self.stamp
 
     @classmethod
+    @_unpacks("the newest reference of a timeline")
     def of(cls, row: bytes) -> Head:
         """What is in a row."""
         behind = keys.RANK_BYTES + _ID
+        if len(row) != behind + STAMP_BYTES or keys.time_of(row) > MAX_TIME_NS:
+            raise ValueError("another length, or a time beyond the largest")
         return cls(row[: keys.RANK_BYTES], row[keys.RANK_BYTES : behind], row[behind:])
 
 
@@ -74,10 +112,12 @@ def of_content(content: Content | None) -> bytes:
     return b"" if content is None else content.sha256 + content.md5 + content.size.to_bytes(8)
 
 
+@_unpacks("the content of a file")
 def to_content(row: bytes) -> Content | None:
     """The content of a signature, from its row."""
     body = row[LIFE_BYTES:]
-    return Content(body[:32], body[32:48], int.from_bytes(body[48:])) if body else None
+    sha256, md5, size = body[:_SHA256], body[_SHA256 : _SHA256 + _MD5], body[_SHA256 + _MD5 :]
+    return Content(sha256, md5, int.from_bytes(size)) if body else None
 
 
 def pack_metadata(metadata: Metadata) -> bytes:
@@ -93,16 +133,18 @@ def of_metadata(metadata_id: bytes, packed: bytes) -> dict[bytes, bytes]:
     return rows
 
 
+@_unpacks("a set of metadata")
 def parts_of_metadata(row: bytes) -> int:
     """How many rows a set of metadata has, from its first."""
     return row[LIFE_BYTES]
 
 
+@_unpacks("a set of metadata")
 def to_metadata(metadata_id: bytes, rows: Mapping[bytes, bytes]) -> Metadata:
     """The set of metadata in its rows."""
-    first = rows[keys.metadata(metadata_id, 0)]
+    first = needed(rows, keys.metadata(metadata_id, 0))
     parts = [first[LIFE_BYTES + 1 :]]
-    parts += [rows[keys.metadata(metadata_id, number)] for number in range(1, parts_of_metadata(first))]
+    parts += [needed(rows, keys.metadata(metadata_id, number)) for number in range(1, parts_of_metadata(first))]
     packed = b"".join(parts)
     if keys.digest_of_bytes(packed) != metadata_id:
         raise StoreCorrupt("the rows of a set of metadata are not what was written")
@@ -115,6 +157,7 @@ def of_lease(until_ns: int, holder: str) -> bytes:
     return until_ns.to_bytes(8) + holder.encode()
 
 
+@_unpacks("a lease")
 def to_lease(row: bytes) -> tuple[int, str]:
     """When the lease in a row ends, and who holds it."""
     return int.from_bytes(row[:8]), row[8:].decode()

@@ -21,6 +21,7 @@ from kharvest.spi import (
     Query,
     Reference,
     Signature,
+    StoreCorrupt,
     Timeline,
     UnknownContent,
 )
@@ -55,6 +56,8 @@ class RecordStore:
         with self._engine.view() as view:
             found = view.get([keys.FORMAT])[keys.FORMAT]
         if found != ours:
+            if not found.isdigit():
+                raise StoreCorrupt(f"the row of the format says {found!r}, which is no version")
             raise IncompatibleSchema(int(found), FORMAT_VERSION)
 
     @property

@@ -24,6 +24,7 @@ from kharvest.spi import (
     Query,
     Reference,
     Signature,
+    StoreCorrupt,
     decode_cursor,
     encode_cursor,
 )
@@ -151,7 +152,8 @@ def _seen(view: View, query: Query, signature: Signature, sets: MetadataSets) ->
 
 def _summary(signature: Signature, row: bytes, seen: _Seen) -> FileSummary:
     content = rows.to_content(row)
-    assert content is not None  # noqa: S101  of removals there is no summary
+    if content is None:  # only a removal has none, and of removals there is no summary
+        raise StoreCorrupt(f"the row of {signature} lacks its content")
     return FileSummary(signature, content, len(seen.pods), seen.first_ns, seen.last_ns)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 from kharvest.records import MemoryEngine, RecordStore, View, commits, keys, plans, signatures
 from kharvest.spi import (
     REMOVED,
+    Conflict,
     Content,
     IncompatibleSchema,
     Metadata,
@@ -23,7 +25,9 @@ from kharvest.spi import (
     Query,
     Reference,
     Signature,
+    StoreCorrupt,
     StoreUnavailable,
+    UnknownContent,
 )
 
 
@@ -222,6 +226,67 @@ def test_a_call_that_never_gets_its_turn_ends(store: RecordStore, monkeypatch: p
     monkeypatch.setattr(MemoryEngine, "commit", lambda *_arguments: False)
     with pytest.raises(StoreUnavailable, match="try again"):
         store.claim([b"key"], "holder", 0, 1)
+
+
+def test_calls_that_wait_for_their_turn_wait_no_longer_than_one_that_has_it(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[float] = []
+    monkeypatch.setattr(commits, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(MemoryEngine, "commit", lambda *_arguments: False)
+
+    def claim(number: int) -> None:
+        with pytest.raises(StoreUnavailable, match="try again"):
+            store.claim([b"key"], f"holder {number}", 0, 1)
+        ended.append(time.monotonic())
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(claim, range(8)))
+    assert max(ended) - min(ended) < 4  # one after the other, they take 7 s
+
+
+def damages(row: bytes) -> Iterator[bytes | None]:
+    """What a damaged disk leaves of a row."""
+    yield None
+    yield b""
+    for cut in {1, 8, 9, 24, len(row) // 2, len(row) - 1}:
+        yield row[:cut]
+    yield b"\xff" * len(row)
+    yield bytes(len(row))
+
+
+def test_damaged_rows_are_reported_as_such(engine: Watched, store: RecordStore) -> None:
+    contents = dict(file(path) for path in (PATH, LONG))
+    some = [reference(signature, pod, at, app=pod) for signature in contents for pod in ("a", "b") for at in (1, 3)]
+    big = Metadata({f"key-{number:02}": "v" * 4000 for number in range(20)})
+    store.record(contents, [*some, replace(some[0], metadata=big, observed_at_ns=2)])
+    store.claim([b"key"], "holder", 0, 10)
+    whole = engine.everything()
+    calls: list[Callable[[RecordStore], object]] = [
+        lambda one: one.references(Query()),
+        lambda one: one.references(Query(latest=True, until_ns=3)),
+        lambda one: one.references(Query(metadata=Metadata({"app": "a"}))),
+        lambda one: one.files(Query()),
+        lambda one: one.known(contents),
+        lambda one: one.newest([reference.timeline for reference in some]),
+        lambda one: one.claim([b"key"], "holder", 0, 10),
+        lambda one: one.release([b"key"], "holder"),
+        lambda one: one.append(contents, some),
+        lambda one: one.record(contents, [replace(some[0], observed_at_ns=9)]),
+        lambda one: one.forget(Query(pod="a")),
+    ]
+    reported = 0
+    for key, row in whole.items():
+        for damaged in damages(row):
+            for call in calls:
+                engine = Watched()
+                rows = {**whole, key: damaged}
+                engine.commit({}, {name: value for name, value in rows.items() if value is not None}, ())
+                try:
+                    call(RecordStore(engine))
+                except (StoreCorrupt, Conflict, UnknownContent, IncompatibleSchema):
+                    reported += 1
+    assert reported > 100
 
 
 def test_rows_of_another_version_are_refused(engine: Watched) -> None:
