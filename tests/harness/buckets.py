@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from harness.stores import content_of
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature, Store
+from kharvest.spi.room import Allotment
 from kharvest_fsspec.bucket import Bucket, Entry
-from kharvest_sql.room import Allotment
 
 T = TypeVar("T")
 

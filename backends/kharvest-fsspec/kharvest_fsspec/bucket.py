@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kharvest.spi import Capability
-from kharvest_sql.room import Allotment
+from kharvest.spi.room import Allotment
 
 
 class Missing(Exception):

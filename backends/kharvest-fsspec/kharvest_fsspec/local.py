@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from kharvest.spi import Capability, StoreFull, StoreUnavailable, Unsupported
+from kharvest.spi.disks import OpenFiles, told_as
+from kharvest.spi.room import Allotment, Promises, Reserve, most_log_bytes, require_room
 from kharvest_fsspec import marker
 from kharvest_fsspec.bucket import Entry, Exists, Missing
-from kharvest_sql.disks import OpenFiles, told_as
-from kharvest_sql.room import Allotment, Promises, Reserve, most_log_bytes, require_room
 
 _UPLOADS = "uploads"
 _FOLDERS = frozenset({_UPLOADS, "log", "contents", "checkpoints"})

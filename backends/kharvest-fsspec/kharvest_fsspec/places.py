@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from kharvest.spi import InvalidStoreURL
+from kharvest.spi.disks import told_as
 from kharvest_fsspec.address import Address, parse
 from kharvest_fsspec.bucket import Bucket, Missing
 from kharvest_fsspec.local import LocalBucket
 from kharvest_fsspec.providers import ALIASES, PROVIDERS, Provider
-from kharvest_sql.disks import told_as
 
 
 def bucket_at(url: str) -> Bucket:

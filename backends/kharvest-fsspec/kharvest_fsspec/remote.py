@@ -13,13 +13,13 @@ from fsspec.asyn import FSTimeoutError, sync
 from fsspec.spec import AbstractFileSystem
 
 from kharvest.spi import Capability, StoreDenied, StoreUnavailable
+from kharvest.spi.room import Allotment, unlimited
 from kharvest_fsspec import marker
 from kharvest_fsspec.address import NO_SECRETS, Secrets
 from kharvest_fsspec.bucket import Entry, Missing
 from kharvest_fsspec.failures import CredentialsRefused, is_past_the_end, told
 from kharvest_fsspec.patience import LISTING_SECONDS, PART_SECONDS, REQUEST_SECONDS, TookTooLong, within
 from kharvest_fsspec.providers import Provider
-from kharvest_sql.room import Allotment, unlimited
 
 _CLOCK = "kharvest-clock"
 _CLOCK_SAYS = b"When this object was last modified tells kharvest what time it is here.\n"

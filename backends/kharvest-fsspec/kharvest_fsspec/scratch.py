@@ -5,42 +5,28 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from kharvest.spi import StoreFull, StoreUnavailable
-from kharvest_sql import failures as sql_failures
+from kharvest.spi import StoreUnavailable
 
 _PREFIX = "kharvest-index-"
 _LOCK = "lock"
 
 
+REMEDY = "make room there, or name another folder by TMPDIR"
+"""What the user can do when a file of the folder fails."""
+
+
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Raise what goes wrong with a file of the folder as what it is: no fault of the store, and no lack of room there.
-
-    What was to be done may have taken effect: it is in the log, or not, whatever the index made of it.
-    """
+    """Raise what goes wrong with a file of the folder as an outage: the store has no fault, and no lack of room."""
     try:
         yield
-    except SQLAlchemyError as error:
-        try:
-            with sql_failures.told(file=path):
-                raise
-        except StoreFull:
-            raise _failed(path, error) from error
-    except (OSError, sqlite3.Error) as error:
-        raise _failed(path, error) from error
-
-
-def _failed(path: Path, error: Exception) -> StoreUnavailable:
-    reason = f"the local index in {path.parent} failed: {' '.join(str(error).split())}"
-    return StoreUnavailable(reason, "make room there, or name another folder by TMPDIR")
+    except OSError as error:
+        raise StoreUnavailable(f"the local index in {path.parent} failed: {error}", REMEDY) from error
 
 
 @contextmanager

@@ -20,13 +20,13 @@ from kharvest.spi import (
     Timeline,
     UnknownContent,
 )
+from kharvest.spi.room import Allotment
 from kharvest_fsspec.bucket import Bucket, Missing
 from kharvest_fsspec.index import Index, TakenForDead
 from kharvest_fsspec.log import Log
 from kharvest_fsspec.operations import Append, Claim, Discard, Forget, Publish, Record, Release
 from kharvest_fsspec.sweeping import FOLDER
 from kharvest_fsspec.upkeep import Upkeep
-from kharvest_sql.room import Allotment
 
 _RANGE_BYTES = 2**20
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, UnknownContent
+from kharvest.spi.room import Allotment
 from kharvest_sql import bodies
 from kharvest_sql.database import Database, Session
-from kharvest_sql.room import Allotment
 from kharvest_sql.schema import CONTENT
 from kharvest_sql.small import Small, SmallContents, is_small
 

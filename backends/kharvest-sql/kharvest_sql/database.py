@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, Table
 
 from kharvest.spi import StoreUnavailable
+from kharvest.spi.room import Allotment
 from kharvest_sql.dialects import Dialect, Row
-from kharvest_sql.room import Allotment
 
 T = TypeVar("T")
 

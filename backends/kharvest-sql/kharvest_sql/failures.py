@@ -10,8 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import exc
 
-from kharvest.spi import StoreCorrupt, StoreDenied, StoreError, StoreFull, StoreUnavailable
-from kharvest_sql import disks
+from kharvest.spi import StoreCorrupt, StoreDenied, StoreError, StoreFull, StoreUnavailable, disks
 
 _RIGHTS = "give this user the right to write the file and its directory"
 _CREDENTIALS = "correct the user and the password in the store's URL"

@@ -14,12 +14,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import NoSuchModuleError
 
 from kharvest.spi import InvalidStoreURL
+from kharvest.spi.room import Allotment, unlimited
 from kharvest_sql import mysql, versions
 from kharvest_sql.address import Address
 from kharvest_sql.database import Session
 from kharvest_sql.dialects import Dialect, MySQL, PostgreSQL
 from kharvest_sql.failures import Displaced, Interrupted, is_useless_after, told
-from kharvest_sql.room import Allotment, unlimited
 from kharvest_sql.schema import CONTENTS, REFERENCES
 
 T = TypeVar("T")

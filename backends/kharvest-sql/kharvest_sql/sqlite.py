@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 
 from kharvest.spi import GroupCommit, InvalidStoreURL, StoreFull, StoreUnavailable
+from kharvest.spi.disks import OpenFiles, told_as
+from kharvest.spi.room import Allotment, Promises, Reserve, most_log_bytes, require_room
 from kharvest_sql import versions
 from kharvest_sql.address import Address
 from kharvest_sql.database import Session
 from kharvest_sql.dialects import Sqlite
-from kharvest_sql.disks import OpenFiles, told_as
 from kharvest_sql.failures import told
-from kharvest_sql.room import Allotment, Promises, Reserve, most_log_bytes, require_room
 
 T = TypeVar("T")
 

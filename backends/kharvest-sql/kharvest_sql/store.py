@@ -12,12 +12,12 @@ from typing import TypeVar
 from sqlalchemy.exc import ProgrammingError
 
 from kharvest.spi import InvalidStoreURL, StoreCorrupt, StoreFull
+from kharvest.spi.room import Reserve, most_log_bytes
 from kharvest_sql import address, server, sqlite
 from kharvest_sql.address import Address
 from kharvest_sql.contents import SqlContents
 from kharvest_sql.database import Database
 from kharvest_sql.references import SqlReferences
-from kharvest_sql.room import Reserve, most_log_bytes
 from kharvest_sql.schema import CONTENTS, REFERENCES
 from kharvest_sql.server import ServerDatabase
 from kharvest_sql.sqlite import Layout, SqliteFile

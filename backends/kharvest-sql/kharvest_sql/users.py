@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from kharvest_sql.disks import told_as
+from kharvest.spi.disks import told_as
 
 
 class Users:
