@@ -8,8 +8,9 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 from azure.core.exceptions import AzureError
@@ -19,7 +20,7 @@ from harness.real.server import CannotRun, OwnServer, listens
 
 VERSION = "3.35.0"
 """The last one that runs on Node 20."""
-_INSTALLED = Path(__file__).parents[3] / ".cache" / f"azurite-{VERSION}"
+_INSTALLED = Path(__file__).parents[3] / ".tools" / f"azurite-{VERSION}"
 _INSTALL_SECONDS = 240
 _SYSTEMS_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 """What Debian trusts. Node trusts what it brings along only, which does not do behind a proxy with a certificate of its
@@ -75,20 +76,24 @@ class Azure(OwnServer):
 
 
 def _install() -> None:
+    """Install it beside its place, and move it there whole: other processes install it at the same time."""
     npm = shutil.which("npm")
     if npm is None:
         raise CannotRun("npm is not installed, which installs Azurite")
-    command: list[str | Path] = [npm, "install", "--silent", "--no-save", "--prefix", _INSTALLED, f"azurite@{VERSION}"]
+    _INSTALLED.parent.mkdir(exist_ok=True)
     environment = {**os.environ, "npm_config_update_notifier": "false"}
     if _SYSTEMS_CERTIFICATES.exists():
         environment.setdefault("NODE_EXTRA_CA_CERTS", str(_SYSTEMS_CERTIFICATES))
-    try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        shutil.rmtree(_INSTALLED, ignore_errors=True)
-        raise CannotRun(f"npm cannot install Azurite within {_INSTALL_SECONDS} s") from None
-    if ended.returncode != 0:
-        shutil.rmtree(_INSTALLED, ignore_errors=True)
-        raise CannotRun(f"npm cannot install Azurite: {ended.stderr[-500:]}")
+    with TemporaryDirectory(dir=_INSTALLED.parent) as folder:
+        whole = Path(folder) / _INSTALLED.name
+        command: list[str | Path] = [npm, "install", "--silent", "--no-save", "--prefix", whole, f"azurite@{VERSION}"]
+        try:
+            ended = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_INSTALL_SECONDS, env=environment
+            )
+        except subprocess.TimeoutExpired:
+            raise CannotRun(f"npm cannot install Azurite within {_INSTALL_SECONDS} s") from None
+        if ended.returncode != 0:
+            raise CannotRun(f"npm cannot install Azurite: {ended.stderr[-500:]}")
+        with suppress(OSError):  # it is there by now: another process was faster
+            whole.rename(_INSTALLED)
