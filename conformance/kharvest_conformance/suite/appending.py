@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from kharvest.spi import (
@@ -214,11 +216,23 @@ class AppendingTests(Base):
             worker.ready()
         for number, worker in enumerate(workers):
             worker.start(Append(OLD, [OLD.seen(number)] * BATCHES_AT_ONCE))
-        times = [[store.append({}, [removed(OLD.path)])[0].observed_at_ns for _batch in range(BATCHES_AT_ONCE)]]
-        for worker in workers:
-            answer = worker.report()
-            assert isinstance(answer, list)
-            times.append(answer)
+        times: list[list[int]] = [[]]
+        done = threading.Event()
+
+        def append_meanwhile() -> None:
+            while not done.is_set():
+                times[0].append(store.append({}, [removed(OLD.path)])[0].observed_at_ns)
+
+        def wait_for_others() -> None:
+            try:
+                for worker in workers:
+                    answer = worker.report()
+                    assert isinstance(answer, list)
+                    times.append(answer)
+            finally:
+                done.set()
+
+        at_once(append_meanwhile, wait_for_others)
         _assert_in_turn(times)
         assert [one.observed_at_ns for one in listing(store)] == sorted(at for one in times for at in one)
 
