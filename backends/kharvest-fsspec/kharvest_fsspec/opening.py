@@ -8,9 +8,9 @@ from kharvest.spi import mask_url
 from kharvest_fsspec import marker
 from kharvest_fsspec.bucket import Bucket
 from kharvest_fsspec.checkpoints import Checkpoints
+from kharvest_fsspec.connecting import bucket_at
 from kharvest_fsspec.index import Index
 from kharvest_fsspec.log import RETENTION_SECONDS, TRUST_SECONDS, Log, boot_clock
-from kharvest_fsspec.places import bucket_at
 from kharvest_fsspec.scratch import scratch_folder
 from kharvest_fsspec.store import FsspecStore
 from kharvest_fsspec.sweeping import sweep

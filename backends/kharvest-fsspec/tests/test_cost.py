@@ -11,8 +11,8 @@ from harness.buckets import WatchedBucket, X, record, seen
 from harness.stores import content_of
 
 from kharvest.spi import Query, Timeline
+from kharvest_fsspec.connecting import bucket_at
 from kharvest_fsspec.opening import open_bucket
-from kharvest_fsspec.places import bucket_at
 from kharvest_fsspec.store import FsspecStore
 
 MANY = 2000

@@ -23,9 +23,9 @@ from harness.stores import content_of
 
 from kharvest.spi import KharvestError, Query, StoreDenied, StoreUnavailable
 from kharvest_fsspec.address import parse
+from kharvest_fsspec.connecting import _merged
 from kharvest_fsspec.opening import open_store
 from kharvest_fsspec.patience import TookTooLong, within
-from kharvest_fsspec.places import _merged
 from kharvest_fsspec.providers import PROVIDERS
 from kharvest_fsspec.store import FsspecStore
 
