@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from kharvest.client.events import Event, EventQueue
+from kharvest.wire import v2_pb2
 from kharvest.wire.channel import open_channel
 from kharvest.wire.trailers import PUSHBACK_KEY, REASON_KEY
 from kharvest.wire.v2_pb2_grpc import HarvestStub, QueryStub
@@ -170,6 +171,12 @@ _BUSY_CODES = {
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN,
 }
+
+
+def name_of(reason: int) -> str:
+    """The name of the wire's Reason; a newer server may give one that has no name here."""
+    known = v2_pb2.Reason.DESCRIPTOR.values_by_number.get(reason)
+    return f"REASON_{reason}" if known is None else known.name
 
 
 def refused(reason: str, message: str, pushback_seconds: float | None) -> Failure:
