@@ -60,8 +60,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="answer GET /live and /status here, without HOST on all addresses (default: nowhere)",
     )
-    add("-o", "--output", choices=("table", "wide", "json"), default="table", help="of --once; default: table")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info")
+    add("-o", "--output", choices=("table", "wide", "json"), default="table", help="of --once (default: table)")
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="log no lines below this level (default: info)",
+    )
     settings = parser.add_argument_group("settings")
     for setting in SETTINGS:
         if setting.option:

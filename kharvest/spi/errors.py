@@ -147,7 +147,7 @@ class IncompatibleSchema(StoreError):
 
     def __init__(self, found: int, supported: int) -> None:
         newer = found > supported
-        remedy = "upgrade the backend's package" if newer else "see the backend's README for how to migrate"
+        remedy = "upgrade the backend's package" if newer else "open it with the version of that package that wrote it"
         super().__init__(f"the store has schema version {found}, this backend supports {supported}; {remedy}")
         self.found = found
         self.supported = supported

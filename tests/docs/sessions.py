@@ -95,7 +95,7 @@ class Session:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._shell = subprocess.Popen(
-            ["bash", "-m"],
+            ["bash"],
             cwd=folder,
             env={**os.environ, "PATH": path, **environment},
             stdin=subprocess.PIPE,
@@ -110,7 +110,7 @@ class Session:
         # It is killed with its jobs, which end with it.
         self._timer = threading.Timer(_SESSION_SECONDS, self._shell.kill)
         self._timer.start()
-        self._write("set -o pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n")
+        self._do("set -m -o pipefail; trap 'kill $(jobs -p) 2>/dev/null || true' EXIT")
 
     def run(self, step: Step, *, may_fail: bool) -> str:
         """Run a step; return what it printed.
