@@ -119,7 +119,7 @@ class StoreReplaced(StoreUnavailable):
     def __init__(self, path: str, happened: str) -> None:
         super().__init__(
             f"{path} {happened} while it was open here, and nothing is acknowledged any more",
-            "put it back as it was, or restart the server on what is to be there now",
+            "put it back, or restart the server to use what is there now",
         )
         self.path = path
 

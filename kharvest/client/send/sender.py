@@ -327,7 +327,7 @@ class Sender:
         self._stuck_reasons.add(failure.reason)
         wait = doubled(count, _REFUSED_SECONDS, _MAX_REFUSED_SECONDS)
         wait = jittered(max(wait, failure.pushback_seconds or 0.0))
-        text = "%r, and perhaps more, cannot be stored: %s (%s); trying again in %.0f s"
+        text = "%r, and perhaps other files, cannot be stored: %s (%s); trying again in %.0f s"
         logger.log(level, text, announced.path, failure.message, failure.reason, wait)
         self._announce_later(announced, wait)
         if announced.version != version:

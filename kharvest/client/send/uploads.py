@@ -290,6 +290,6 @@ def _outcome(index: int, reply: v2_pb2.UploadBatchReply) -> v2_pb2.UploadReply |
         return v2_pb2.UploadReply(already_stored=arrival == v2_pb2.ALREADY_STORED)
     refusal = next((one for one in reply.refusals if one.index == index), None)
     if refusal is None:
-        return Failure(Trouble.BUSY, "UNANSWERED", "the server did not say what became of it")
+        return Failure(Trouble.BUSY, "UNANSWERED", "the server's reply does not mention it")
     pushback = reply.retry_after_ms / 1000 if reply.retry_after_ms else None
     return refused(name_of(refusal.reason), refusal.message, pushback)
