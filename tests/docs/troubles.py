@@ -44,6 +44,8 @@ class Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
+        if record.exc_info and record.exc_info[1] is not None:
+            self.lines.append(f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}")
 
     def has(self, text: str) -> bool:
         return any(text in line for line in list(self.lines))
