@@ -210,7 +210,7 @@ def full_disk(folder: Path) -> str:
         small_disk(folder / "disk", 6_000_000) as disk,
         ServerThread(f"sqlite:///{disk}/store.db") as server,
         logged() as log,
-        Client(Settings({"server": server.address, "pod": "web-1", "paths": (str(folder / "core"),)})),
+        Client(Settings({"server": server.address, "pod": "web-1", "paths": (f"{folder}/core",), "grace_seconds": 0})),
     ):
         wait_until(lambda: log.has("cannot be stored"))
         refused = server.metric("kharvest_refusals_total", reason="STORE_FULL")
@@ -240,7 +240,17 @@ def inotify(folder: Path) -> str:
         limited = ("unshare", "--user", "--map-root-user", "sh", "-c", script, "sh")
         if subprocess.run([*limited, "true"], capture_output=True, check=False).returncode:
             pytest.skip("needs a user namespace (unshare) to limit inotify for one process only")
-        command = ["client", "--pod", "web-1", "--server", closed_port(), "--directory", str(folder)]
+        command = [
+            "client",
+            "--pod",
+            "web-1",
+            "--server",
+            closed_port(),
+            "--grace-seconds",
+            "0",
+            "--directory",
+            str(folder),
+        ]
         client = subprocess.Popen(
             [*limited, sys.executable, "-m", "kharvest", *command], stderr=subprocess.PIPE, text=True
         )
