@@ -153,7 +153,8 @@ def other_program(folder: Path) -> str:
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         try:
-            return kharvest("client", "--once", "--server", f"127.0.0.1:{port}", "--pod", "web-1", folder / "a")
+            address = ("--server", f"127.0.0.1:{port}")
+            return kharvest("client", "--once", *address, "--pod", "web-1", folder / "a") + kharvest("files", *address)
         finally:
             server.stop(None).wait()
 

@@ -12,7 +12,7 @@ import grpc
 from kharvest.client.events import Event, EventQueue
 from kharvest.wire import v2_pb2
 from kharvest.wire.channel import open_channel
-from kharvest.wire.trailers import PUSHBACK_KEY, REASON_KEY
+from kharvest.wire.trailers import PUSHBACK_KEY, REASON_KEY, UNKNOWN_METHOD
 from kharvest.wire.v2_pb2_grpc import HarvestStub, QueryStub
 
 _OPTIONS = (
@@ -190,7 +190,8 @@ def _failure(call: Any, *, is_cancelled: bool) -> Failure:
     code = call.code()
     reason = str(trailing.get(REASON_KEY, ""))
     trouble = Trouble.CANCELLED if is_cancelled else _trouble(code, reason)
-    return Failure(trouble, reason or code.name, call.details() or code.name, _seconds(trailing.get(PUSHBACK_KEY)))
+    message = UNKNOWN_METHOD if code is grpc.StatusCode.UNIMPLEMENTED else call.details() or code.name
+    return Failure(trouble, reason or code.name, message, _seconds(trailing.get(PUSHBACK_KEY)))
 
 
 def _trouble(code: grpc.StatusCode, reason: str) -> Trouble:
