@@ -31,8 +31,8 @@ _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LEFT_OUT = ("pip install", "make ")
 _QUESTIONS = ("kharvest references", "kharvest files")
 _END = "--- the end of a step, with exit code"
-_PATIENCE_SECONDS = 60.0
-_SESSION_SECONDS = 180.0
+_PATIENCE_SECONDS = 120.0
+_SESSION_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
