@@ -43,8 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--config",
         metavar="FILE",
-        help="the configuration file ($KHARVEST_CONFIG): YAML if it is named so, else a path per line; changes take"
-        " effect at once",
+        help="the configuration file ($KHARVEST_CONFIG): YAML if it ends in .yaml or .yml, else a path per line; "
+        "changes take effect at once",
     )
     add("--once", action="store_true", help="announce what is there, wait for the acknowledgements, and exit")
     add("--check-config", action="store_true", help="print what would be watched, or what is wrong, and exit")
@@ -52,16 +52,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout",
         metavar="SECONDS",
         type=float,
-        help="with --once: when to give up, whatever makes progress "
-        "(default: only a server that does nothing for 60 s is given up)",
+        help="with --once: when to give up, also while there is progress (default: only after 60 s without progress)",
     )
     add(
         "--health",
         metavar="HOST:PORT",
-        help="answer GET /live and /status here, without HOST on all addresses (default: nowhere)",
+        help="answer GET /live and /status here; without HOST on all addresses (default: nowhere)",
     )
-    add("-o", "--output", choices=("table", "wide", "json"), default="table", help="of --once; default: table")
-    add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="default: info")
+    add("-o", "--output", choices=("table", "wide", "json"), default="table", help="of --once (default: table)")
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="log no lines below this level (default: info)",
+    )
     settings = parser.add_argument_group("settings")
     for setting in SETTINGS:
         if setting.option:
@@ -126,7 +130,7 @@ def _watch(client: Client, health: str | None) -> int:
             with Health(client, health) if health else nullcontext():
                 signals.wait()
                 if not client.close():
-                    say("client", "the time was up before everything was acknowledged")
+                    say("client", "the time was over before everything was acknowledged")
         finally:
             client.close(0)  # where the health address cannot be had
     return Exit.OK

@@ -12,7 +12,7 @@ class Exit(IntEnum):
     FAILURE = 1
     """It failed, or, for a check, there is a difference."""
     USAGE = 2
-    """The call's words are off."""
+    """Invalid arguments."""
     PARTIAL = 3
     """Some of it was done."""
     NOT_FOUND = 4

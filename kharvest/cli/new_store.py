@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         action="store_true",
-        help="for a database that is an ordered map of keys: only an engine for kharvest.records is to be written",
+        help="for a database that is an ordered map of keys: you write only an engine for kharvest.records",
     )
 
 

@@ -42,8 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "hold 4 MiB (default: $KHARVEST_LISTEN_ORIGINAL or nowhere)",
     )
     parser.add_argument("--metrics", metavar="HOST:PORT", help="serve Prometheus metrics here (default: nowhere)")
-    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="default: text")
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="of the log (default: text)")
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="log no lines below this level (default: info)",
+    )
     limits = parser.add_argument_group("limits and times")
     for setting in fields(ServerConfig):
         if "help" in setting.metadata:

@@ -92,6 +92,7 @@ def open_streams() -> None:
 
 
 def say(command: str, message: str) -> None:
-    """Write one line to stderr, for people."""
+    """Write one line to stderr, for people; after what was written to stdout before, where both go to one place."""
+    sys.stdout.flush()
     program = f"kharvest {command}" if command else "kharvest"
     print(f"{program}: {one_line(message)}", file=sys.stderr)

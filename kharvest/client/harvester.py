@@ -112,7 +112,7 @@ class Harvester:
         asked = _Question(question)
         self._events.post(asked)
         if not wait_until(asked.is_answered.wait, timeout):
-            raise TimeoutError("the harvesting thread does not answer; look for a file system that hangs")
+            raise TimeoutError("the harvesting thread does not answer; check for a file system that hangs")
         answer: Answer = asked.answer.result()
         return answer
 

@@ -152,7 +152,9 @@ class Health:
                 part = caller.connection.recv(_MAX_REQUEST_BYTES - len(caller.request) + 1)
                 caller.request += part
                 if len(caller.request) > _MAX_REQUEST_BYTES:
-                    caller.answer = memoryview(_response("431 Request Header Fields Too Large", "ask in 8 KiB\n"))
+                    caller.answer = memoryview(
+                        _response("431 Request Header Fields Too Large", "send a request of less than 8 KiB\n")
+                    )
                 elif caller.has_asked:
                     caller.answer = memoryview(answer(*_method_and_path(caller.request)))
                 elif not part:
@@ -184,7 +186,7 @@ class Health:
                 except (TimeoutError, RuntimeError) as error:
                     return _response("503 Service Unavailable", f"{error}\n")
                 if not is_ready:
-                    return _response("503 Service Unavailable", "one unexpected error follows another; see the log\n")
+                    return _response("503 Service Unavailable", "unexpected errors follow one another; see the log\n")
                 return _response("200 OK", "ok\n")
             case "GET", "/status":
                 try:

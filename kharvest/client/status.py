@@ -116,7 +116,7 @@ def _problem(file: WatchedFile | None, announced: AnnouncedPath | None, *, watch
     if not _is_resolved(file, announced):
         return Problem(path, "UNANSWERED", "not acknowledged yet")
     if file is not None and file.is_restless:
-        return Problem(path, "NOT_AT_REST", "it is being written; what it began with is acknowledged")
+        return Problem(path, "NOT_AT_REST", "it is still being written; what it held when it was read is acknowledged")
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 
 from kharvest.spi import KharvestError
-from kharvest.wire.trailers import REASON_KEY
+from kharvest.wire.trailers import REASON_KEY, UNKNOWN_METHOD
 
 
 class QueryFailed(KharvestError):
@@ -49,5 +49,7 @@ def answers(server: str) -> Iterator[None]:
         away = status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
         if away and not reason:
             details = f"no answer ({details}); see that the server runs and the address is right"
+        if status is grpc.StatusCode.UNIMPLEMENTED:
+            details = f"{UNKNOWN_METHOD}; see that the address is right"
         kind = ServerUnavailable if away else QueryFailed
         raise kind(server, status, reason, details or status.name) from error

@@ -49,7 +49,7 @@ def parse_time(text: str, argument: str = "time") -> int:
     if _DURATION.fullmatch(text):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
         if seconds * _SECOND > MAX_TIME_NS:
-            raise InvalidValue(argument, f"{text!r} is longer ago than 1970", "give a shorter duration")
+            raise InvalidValue(argument, f"{text!r} is before 1970", "give a shorter duration")
         return time.time_ns() - round(seconds * _SECOND)
     match = _TIME.fullmatch(text)
     if match is None:
@@ -62,7 +62,7 @@ def parse_time(text: str, argument: str = "time") -> int:
     try:
         given = datetime.fromisoformat(f"{match['day']}T{clock}{match['zone'].upper().replace('Z', '+00:00')}")
     except ValueError as error:
-        raise InvalidValue(argument, f"{text!r} is no time: {error}", "correct it") from None
+        raise InvalidValue(argument, f"{text!r} is not a time: {error}", "correct it") from None
     return _since_epoch(given) + int((match["fraction"] or "").ljust(9, "0"))
 
 

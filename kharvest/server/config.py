@@ -36,7 +36,7 @@ class ServerConfig:
     max_files: int = _setting(1000, "files in one Announce")
     max_content_bytes: int = _setting(2**40, "size of one content")
     max_memory_bytes: int = _setting(
-        512 * 1024 * 1024, "memory that all callers together can make the server hold, besides its caches and threads"
+        512 * 1024 * 1024, "memory that all callers together can make the server hold, not counting caches and threads"
     )
     max_message_bytes: int = _setting(
         32 * 1024 * 1024,
@@ -44,10 +44,8 @@ class ServerConfig:
         "content as one message, held in memory, so this bounds what its clients can store",
     )
     max_original_bytes: int = _setting(128 * 1024 * 1024, "the same on --listen-original")
-    max_calls: int = _setting(
-        10_000, "calls that announce, under way at once; more are refused with RESOURCE_EXHAUSTED"
-    )
-    max_streams: int = _setting(1000, "uploads, and queries, under way or waiting for their turn at once")
+    max_calls: int = _setting(10_000, "announcing calls under way at once; more are refused with RESOURCE_EXHAUSTED")
+    max_streams: int = _setting(1000, "uploads, and as many queries, under way or waiting at once")
     max_uploads: int = _setting(16, "contents written to the store at once; each takes a thread and about 4 MiB")
     max_puts: int = _setting(32, "small contents written to the store at once, from all batches; each takes a thread")
     max_held: int = _setting(5000, "announcements held while other pods upload; more are answered PENDING at once")
@@ -62,7 +60,8 @@ class ServerConfig:
     ask_seconds: float = _setting(10.0, "how long a pod that was asked for a content may take to begin its upload")
     # Peers of an original client give up after 40 s (20 tries of 1 s, 1 s apart): one that died is replaced before.
     legacy_ask_seconds: float = _setting(
-        30.0, "the same for a client of the original protocol, whose upload is one message that nobody sees coming"
+        30.0,
+        "the same for a client of the original protocol, whose upload is one message, not seen before it has arrived",
     )
     message_seconds: float = _setting(10.0, "how long a message may take to arrive, and an upload's header")
     stall_seconds: float = _setting(10.0, "how long an upload may go without a chunk")
@@ -91,7 +90,7 @@ class ServerConfig:
                 raise InvalidValue(name.replace("_", "-"), problem, "give a smaller number")
         if self.max_memory_bytes < MIN_MEMORY_BYTES:
             problem = f"{self.max_memory_bytes} is less than {MIN_MEMORY_BYTES}"
-            raise InvalidValue("max-memory-bytes", problem, "give more: a few messages must fit")
+            raise InvalidValue("max-memory-bytes", problem, "give at least that: a few messages must fit")
         name, most = (
             ("max-message-bytes", self.message_bytes)
             if self.listen_original is None

@@ -296,7 +296,9 @@ class Elections:
         silent = [one for one in elections if one.phase is not Phase.ELSEWHERE]
         if silent:
             example = f"{silent[0].pod} did not upload {silent[0].path[:MOST_SHOWN]} in time"
-            logger.warning(example if len(silent) == 1 else f"{example}, nor did others, {len(silent)} files in all")
+            logger.warning(
+                example if len(silent) == 1 else f"{example}, and neither did others: {len(silent)} files in all"
+            )
             self._blame(silent)
         for election in elections:
             if self.is_running(election):

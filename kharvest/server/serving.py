@@ -317,4 +317,5 @@ def _listen(server: grpc.aio.Server, address: str) -> int:
     try:
         return server.add_insecure_port(f"{host}:{port}")
     except RuntimeError as error:
-        raise CannotListen(address, str(error)) from error
+        # gRPC has logged the cause itself; the rest of its message says how to see more of that.
+        raise CannotListen(address, str(error).partition(";")[0]) from error

@@ -119,7 +119,7 @@ class StoreReplaced(StoreUnavailable):
     def __init__(self, path: str, happened: str) -> None:
         super().__init__(
             f"{path} {happened} while it was open here, and nothing is acknowledged any more",
-            "put it back as it was, or restart the server on what is to be there now",
+            "put it back, or restart the server to use what is there now",
         )
         self.path = path
 
@@ -147,7 +147,7 @@ class IncompatibleSchema(StoreError):
 
     def __init__(self, found: int, supported: int) -> None:
         newer = found > supported
-        remedy = "upgrade the backend's package" if newer else "see the backend's README for how to migrate"
+        remedy = "upgrade the backend's package" if newer else "open it with the version of that package that wrote it"
         super().__init__(f"the store has schema version {found}, this backend supports {supported}; {remedy}")
         self.found = found
         self.supported = supported

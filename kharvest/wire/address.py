@@ -43,14 +43,14 @@ def target(address: str) -> str:
     if scheme is None:
         return _host_and_port(address, address)
     if not scheme[2]:
-        raise InvalidAddress(address, "is no address")
+        raise InvalidAddress(address, "is not an address")
     dns = _DNS.fullmatch(scheme[2]) if scheme[1] == "dns" else None
     return address if dns is None else f"dns:{dns[1]}{_host_and_port(address, dns[2])}"
 
 
 def _host_and_port(address: str, text: str) -> str:
     if "://" in text:
-        raise InvalidAddress(address, "is a URL, and the server is no web server")
+        raise InvalidAddress(address, "is a URL, not the address of a server")
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed is not None:
         host, port = bracketed[1], bracketed[2]
@@ -60,7 +60,7 @@ def _host_and_port(address: str, text: str) -> str:
         host, colon, digits = text.partition(":")
         port = digits if colon else None
     if not host or _FOREIGN.search(host.removeprefix("[").removesuffix("]")):
-        raise InvalidAddress(address, "is no address")
+        raise InvalidAddress(address, "is not an address")
     if port is None:
         return f"{host}:{DEFAULT_PORT}"
     if not (port.isascii() and port.isdecimal() and 0 < int(port) <= _MAX_PORT):

@@ -27,7 +27,7 @@ def check_proxy(url: str) -> None:
         ValueError: it is none.
     """
     if not _PROXY.fullmatch(url):
-        raise ValueError("it is no URL of an HTTP proxy")  # which may hold a password
+        raise ValueError("it is not the URL of an HTTP proxy")  # which may hold a password
 
 
 def open_channel(target: str, *, proxy: str | None = None, options: Sequence[tuple[str, int]] = ()) -> grpc.Channel:

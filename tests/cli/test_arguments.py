@@ -25,7 +25,7 @@ def store_url() -> str:
         (["references", "--since", "2026-01-31T10:00:00"], "no time zone; write 2026-01-31T10:00:00Z for UTC"),
         (["references", "--until", "2026-01-31 10:00"], "no time zone"),
         (["references", "--since", "1790000000"], "neither an RFC 3339 time"),
-        (["references", "--since", "99999999w"], "longer ago than 1970"),
+        (["references", "--since", "99999999w"], "is before 1970"),
         (["references", "--since", "1h", "--until", "2h"], "after until"),
         (["references", "--md5", "xyz"], "32 hexadecimal digits"),
         (["references", "--md5", "0" * 31], "32 hexadecimal digits"),

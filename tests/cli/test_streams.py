@@ -101,6 +101,14 @@ def test_an_error_that_cannot_be_told_does_not_go_to_stdout(server: ServerThread
     assert (run.returncode, run.stdout) == (0, b"x")
 
 
+def test_what_goes_to_one_place_is_in_the_order_in_which_it_was_said(server: ServerThread, tmp_path: Path) -> None:
+    harvest = ("client", "--once", "--pod", "web-1", "--server", server.address, str(tmp_path / "missing"))
+    run = run_redirected("2>&1", *harvest)
+    *table, failure = run.stdout.decode().splitlines()[1:]
+    assert [line.split()[0] for line in table] == ["announced", "acknowledged", "uploaded", "uploaded", "refused"]
+    assert "NO_SUCH_FILE" in failure
+
+
 def test_no_stream_at_all_ends_with_an_exit_code(server: ServerThread) -> None:
     assert run_redirected("<&- 2>&-", "cat", "/big", "--server", server.address).stdout == BIG
     assert run_redirected("<&- >&- 2>&-", "cat", "/big", "--server", server.address).returncode == 1

@@ -118,7 +118,7 @@ def test_a_program_that_ends_without_close_ends(harvest_server: ServerThread, tm
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"server": ""}, "server: '' is no address; give HOST or HOST:PORT"),
+        ({"server": ""}, "server: '' is not an address; give HOST or HOST:PORT"),
         ({"pod": ""}, "pod: it is empty"),
         ({"pod": "x" * 254}, "pod: 254 bytes"),
         ({"namespace": "é" * 32}, "namespace: 64 bytes"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from client.scripted import LIMITS, Context, ScriptedServer, acknowledge, ask_for_all, receive, refuse
+from client.scripted import BATCHES, LIMITS, Context, ScriptedServer, acknowledge, ask_for_all, receive, refuse
 from client.watched import config, until
 from kharvest.client import Client, harvest_once
 from kharvest.client.once import GivenUp
@@ -259,6 +259,41 @@ def test_a_server_that_does_not_speak_the_protocol_is_not_waited_for(file: Path)
         summary = harvest_once(config(server.address, [file]), timeout=30)
     assert summary.given_up == GivenUp("PERMISSION_DENIED", "this pod may not speak")
     assert summary.acknowledged == 0
+
+
+def test_a_reason_of_a_newer_server_is_a_refusal_of_that_file_alone(tmp_path: Path) -> None:
+    newer = v2.Reason.ValueType(max(v2.Reason.values()) + 1)
+    files = [tmp_path / name for name in ("announced", "sent", "good")]
+    for file in files:
+        file.write_text(file.name)
+
+    def announce(request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:
+        index = [one.path for one in request.files].index(str(files[0]))
+        answers = [v2.REFUSED if at == index else v2.UPLOAD for at in range(len(request.files))]
+        return v2.AnnounceReply(answers=answers, refusals=[v2.Refusal(index=index, reason=newer, message="new")])
+
+    def receive_batch(request: v2.UploadBatchRequest, context: Context) -> v2.UploadBatchReply:
+        index = [one.file.path for one in request.contents].index(str(files[1]))
+        arrivals = [v2.NOT_STORED if at == index else v2.STORED for at in range(len(request.contents))]
+        return v2.UploadBatchReply(arrivals=arrivals, refusals=[v2.Refusal(index=index, reason=newer, message="new")])
+
+    with ScriptedServer(announce, limits=BATCHES, upload_batch=receive_batch) as server:
+        summary = harvest_once(config(server.address, files), timeout=30)
+    assert summary.acknowledged == 1
+    assert {(one.path, one.reason, one.message) for one in summary.failures} == {
+        (str(file), f"REASON_{newer}", "new") for file in files[:2]
+    }
+
+
+def test_what_a_newer_server_answers_beside_what_is_known_is_asked_for_again(file: Path) -> None:
+    calls: list[float] = []
+    newer = v2.Answer.ValueType(max(v2.Answer.values()) + 1)
+
+    def announce(request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:
+        return v2.AnnounceReply(answers=[newer]) if first_time(calls) else acknowledge(request, context)
+
+    with ScriptedServer(announce) as server:
+        assert harvest_once(config(server.address, [file]), timeout=30).acknowledged == 1
 
 
 def test_files_over_the_server_s_limit_are_not_announced(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_on_sigterm_a_server_that_is_away_is_waited_for_no_longer_than_the_grace
         assert "Connection refused" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_SECONDS) == 0
-        assert "the time was up before everything was acknowledged" in process.stderr.read()
+        assert "the time was over before everything was acknowledged" in process.stderr.read()
 
 
 def test_check_config_tells_what_would_be_watched_or_what_is_wrong(tmp_path: Path) -> None:

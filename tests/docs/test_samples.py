@@ -1,14 +1,11 @@
 """Every command and every Python sample in the docs runs, and prints what the docs show.
 
-A page is a session: its `console` blocks run in one shell in an empty folder, in their order, and its `python` blocks
-run in the same folder. What the page says of the default address happens at a free one. A page whose samples need a
-server that they do not start themselves finds one running. Lines without a `$` are output: they come in this order,
-with anything where the page has `…`, and columns of any width.
+A page is a session in an empty folder (see `sessions`). A page whose samples need a server that they do not start
+themselves finds one running.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -18,46 +15,16 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+from docs.sessions import blocks, pattern, session, steps
 from harness import Pod, ServerProcess
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+OTHER_ADDRESSES = ("127.0.0.1:9464", "127.0.0.1:9465")
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# What a sample needs that is here already: installing kharvest, and the verbs of a clone.
-LEFT_OUT = ("pip install", "make ")
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text())]
-
-
-def commands(block: str) -> list[str]:
-    """What a reader would type of a console block."""
-    lines = [line[2:] for line in block.splitlines() if line.startswith("$ ")]
-    return [line for line in lines if not line.startswith(LEFT_OUT)]
-
-
-def shown(page: Path) -> list[str]:
-    """The lines of output that a page shows, as patterns."""
-    sessions = [block for language, block in blocks(page) if language == "console" and block.startswith("$ ")]
-    return [pattern(line) for block in sessions for line in block.splitlines() if line and not line.startswith("$ ")]
-
-
-def pattern(line: str) -> str:
-    words = (".*".join(map(re.escape, word.split("…"))) for word in line.split())
-    return rf"^{r'[ ]+'.join(words)} *$"
-
-
-def session(page: Path) -> str:
-    """A page's samples as one script."""
-    script = ["set -euo pipefail"]
-    for language, block in blocks(page):
-        if language == "console":
-            script += commands(block)
-        elif language == "python":
-            script += ["python - <<'SAMPLE'", block.rstrip(), "SAMPLE"]
-    return "\n".join(script)
+TUTORIAL = ROOT / "docs/tutorial.md"
+VARIES = re.compile(r"/[\w/-]+|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+")
+"""What `…` may stand for in the tutorial: a directory, or a time."""
 
 
 def free_address() -> str:
@@ -75,39 +42,37 @@ def served(address: str) -> Iterator[None]:
 
 # Its samples are excerpts of the example store; conformance/tests holds them to it, and runs its commands.
 ELSEWHERE = {ROOT / "docs/writing-a-store.md"}
-WITH_SAMPLES = [page for page in PAGES if page not in ELSEWHERE and session(page).count("\n")]
+WITH_SAMPLES = [page for page in PAGES if page not in ELSEWHERE and steps(page.read_text())]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_SAMPLES, ids=[str(page.relative_to(ROOT)) for page in WITH_SAMPLES])
-def test_the_samples_of_a_page_run(page: Path, tmp_path: Path) -> None:
+def test_the_samples_of_a_page_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     address = free_address()
-    script = session(page).replace(DEFAULT_ADDRESS, address).replace("127.0.0.1:9464", free_address())
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "KHARVEST_SERVER": address,
-        "KHARVEST_LISTEN": address,
-    }
-    with nullcontext() if "kharvest server" in script else served(address):
-        # A shell of its own session: what it leaves running is stopped with it.
-        shell = subprocess.Popen(
-            ["bash", "-m", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{script}"],
-            cwd=tmp_path,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        output, _ = shell.communicate(timeout=120)
-    assert shell.returncode == 0, f"{script}\n---\n{output}"
-    position = 0
-    for line in shown(page):
-        found = re.compile(line.replace(re.escape(DEFAULT_ADDRESS), re.escape(address)), re.MULTILINE).search(
-            output, position
-        )
-        assert found, f"{line} is not in the output from here:\n{output[position:]}"
-        position = found.end()
+    text = page.read_text().replace(DEFAULT_ADDRESS, address)
+    for other in OTHER_ADDRESSES:
+        text = text.replace(other, free_address())
+    todo = steps(text)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    starts_server = any("kharvest server" in step.command for step in todo)
+    with (
+        nullcontext() if starts_server else served(address),
+        session(folder, {"KHARVEST_SERVER": address, "KHARVEST_LISTEN": address}) as running,
+    ):
+        printed = []
+        for step, after in zip(todo, [*todo[1:], None], strict=True):
+            is_code_shown = after is not None and after.command == "echo $?"
+            printed.append((step, running.run(step, may_fail=is_code_shown)))
+        for job, log in running.jobs:
+            if job.shown or page == TUTORIAL:
+                assert pattern(job.shown).fullmatch(log.read_text()), f"{job.command} goes on:\n{log.read_text()}"
+    if page == TUTORIAL:
+        for step, output in printed:
+            assert step.shown or not output, f"the tutorial does not show what {step.command} prints:\n{output}"
+            found = pattern(step.shown).fullmatch(output)
+            assert found, output
+            assert [group for group in found.groups() if not VARIES.fullmatch(group)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
@@ -126,7 +91,7 @@ def headings(page: Path) -> set[str]:
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
-    language, block = blocks(ROOT / "README.md")[0]
+    language, block = blocks((ROOT / "README.md").read_text())[0]
     assert language == "console"
     assert [line.split("#")[0].strip() for line in block.splitlines()] == ["make demo", "make test"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import settings_table
+from docs import server_options, settings_table
 from kharvest.server.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,10 @@ def test_the_page_for_operators_lists_every_metric() -> None:
 
 def test_the_page_lists_every_setting_of_the_client_as_the_program_has_it() -> None:
     assert settings_table.written() == settings_table.table(), "run `python tests/docs/settings_table.py`"
+
+
+def test_the_page_lists_every_option_of_the_server_as_the_program_has_it() -> None:
+    assert server_options.PAGE.read_text() == server_options.page(), "run `python tests/docs/server_options.py`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

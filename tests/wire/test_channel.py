@@ -112,7 +112,7 @@ def test_a_proxy_that_is_named_is_used(server: ServerThread, proxy: Proxy, tmp_p
 def test_what_is_no_url_of_a_proxy_is_refused_where_grpc_would_ignore_it(
     url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"proxy: it is no URL of an HTTP proxy; give http://HOST:PORT"):
+    with pytest.raises(ConfigurationError, match=r"proxy: it is not the URL of an HTTP proxy; give http://HOST:PORT"):
         ClientConfig(server="localhost", pod="web-1", proxy=url)
     assert run(["files", "--proxy", url]) == 2
     assert "give http://HOST:PORT" in capsys.readouterr().err

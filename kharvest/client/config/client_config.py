@@ -72,11 +72,11 @@ class ClientConfig:
 
     server: Annotated[
         str,
-        _S(kinds.SERVER, f"the server to announce to; its port is {DEFAULT_PORT} if none is given", DEFAULT_SERVER),
+        _S(kinds.SERVER, f"the server to announce to; without a port, {DEFAULT_PORT}", DEFAULT_SERVER),
     ]
     proxy: Annotated[
         str | None,
-        _S(kinds.PROXY, "the HTTP proxy through which the server is reached; $http_proxy is not followed", "none"),
+        _S(kinds.PROXY, "the HTTP proxy to reach the server through; $http_proxy is ignored", "none"),
     ] = dataclasses.field(default=None, repr=False)  # it may hold a password
     namespace: Annotated[
         str, _S(kinds.NAMESPACE, "the namespace of the pod", "$POD_NAMESPACE, $NAMESPACE, or 'default'")
@@ -92,7 +92,7 @@ class ClientConfig:
     ] = ()
     globs: Annotated[
         tuple[StrPath, ...],
-        _S(kinds.GLOBS, "watch the files that this finds; `**` is any directories", option="--glob", key=""),
+        _S(kinds.GLOBS, "watch the files that match; `**` matches any number of directories", option="--glob", key=""),
     ] = ()
     directories: Annotated[
         tuple[StrPath, ...],
@@ -100,43 +100,41 @@ class ClientConfig:
     ] = ()
     exclude: Annotated[
         tuple[str, ...],
-        _S(kinds.GLOBS, "leave out what globs and directories find by this name, or with a slash by this path"),
+        _S(kinds.GLOBS, "leave out files of globs and directories by name, or with a slash by path"),
     ] = ()
     max_bytes: Annotated[
-        int | None, _S(kinds.OPTIONAL_SIZE, "leave out larger files; such as 10Mi", "the server's limit")
+        int | None, _S(kinds.OPTIONAL_SIZE, "leave out larger files, for example 10Mi", "the server's limit")
     ] = None
     rules: Annotated[
         tuple[Rule, ...], _S(kinds.RULES, "what to watch, with details for each", option="", key="files")
     ] = ()
     root: Annotated[
         str,
-        _S(kinds.DIRECTORY, "announce DIR/etc/app.conf as /etc/app.conf: for mounts of files of other containers", "/"),
+        _S(
+            kinds.DIRECTORY,
+            "announce DIR/etc/app.conf as /etc/app.conf, where another container's files are mounted",
+            "/",
+        ),
     ] = "/"
     confine: Annotated[
         bool,
-        _S(kinds.FLAG, "links on the way of what is named lead only further down: for volumes of others", "false"),
+        _S(kinds.FLAG, "follow links of named paths only further down, for volumes that others write", "false"),
     ] = False
     max_hole_bytes: Annotated[
-        int, _S(kinds.SIZE, "leave out sparse files with more than this of holes, which are sent as zeros", "2Gi")
+        int, _S(kinds.SIZE, "leave out sparse files whose holes take more than this; holes are sent as zeros", "2Gi")
     ] = 2 << 30
     settle_seconds: Annotated[float, _S(kinds.SECONDS, "how long a file must rest before it is read")] = 0.5
-    settle_max_seconds: Annotated[
-        float, _S(kinds.SECONDS, "after how long a file that never rests is read nevertheless")
-    ] = 30.0
-    rescan_seconds: Annotated[float, _S(kinds.INTERVAL, "how often every path is looked at, whatever events came")] = (
-        60.0
-    )
+    settle_max_seconds: Annotated[float, _S(kinds.SECONDS, "when a file that never rests is read all the same")] = 30.0
+    rescan_seconds: Annotated[float, _S(kinds.INTERVAL, "how often every path is checked, whatever events came")] = 60.0
     rehash_seconds: Annotated[
-        float, _S(kinds.INTERVAL, "how often every file is read again, for changes that no time of the file shows")
+        float, _S(kinds.INTERVAL, "how often every file is read again, to find changes that its times do not show")
     ] = 600.0
-    poll_seconds: Annotated[float, _S(kinds.INTERVAL, "how often directories that deliver no events are looked at")] = (
-        2.0
-    )
+    poll_seconds: Annotated[float, _S(kinds.INTERVAL, "how often directories that deliver no events are checked")] = 2.0
     reannounce_seconds: Annotated[
         float, _S(kinds.INTERVAL, "how often every file is announced again, changed or not")
     ] = 3600.0
     spread_seconds: Annotated[
-        float, _S(kinds.SECONDS, "within which time every file is announced again after a reconnect")
+        float, _S(kinds.SECONDS, "over how long the announcements after a reconnect are spread")
     ] = 10.0
     grace_seconds: Annotated[
         float, _S(kinds.SECONDS, "on SIGTERM and `close`: how long to bring what is pending to the server")
@@ -169,7 +167,9 @@ class ClientConfig:
 
 _POD_INFO = {
     "labels": _S(kinds.KEYS, "take this label of /etc/podinfo/labels as metadata", "all", "--label"),
-    "annotations": _S(kinds.KEYS, "take this of /etc/podinfo/annotations as metadata", "none", "--annotation"),
+    "annotations": _S(
+        kinds.KEYS, "take this annotation of /etc/podinfo/annotations as metadata", "none", "--annotation"
+    ),
 }
 _HINTS = get_type_hints(ClientConfig, include_extras=True)
 

@@ -10,8 +10,9 @@ from typing import Any
 import grpc
 
 from kharvest.client.events import Event, EventQueue
+from kharvest.wire import v2_pb2
 from kharvest.wire.channel import open_channel
-from kharvest.wire.trailers import PUSHBACK_KEY, REASON_KEY
+from kharvest.wire.trailers import PUSHBACK_KEY, REASON_KEY, UNKNOWN_METHOD
 from kharvest.wire.v2_pb2_grpc import HarvestStub, QueryStub
 
 _OPTIONS = (
@@ -172,6 +173,12 @@ _BUSY_CODES = {
 }
 
 
+def name_of(reason: int) -> str:
+    """The name of the wire's Reason; a newer server may give one that has no name here."""
+    known = v2_pb2.Reason.DESCRIPTOR.values_by_number.get(reason)
+    return f"REASON_{reason}" if known is None else known.name
+
+
 def refused(reason: str, message: str, pushback_seconds: float | None) -> Failure:
     """What it means that the server refused one content of several: the same as if it had refused a call for it."""
     code = grpc.StatusCode.UNAVAILABLE if reason == "SHUTTING_DOWN" else grpc.StatusCode.FAILED_PRECONDITION
@@ -183,7 +190,8 @@ def _failure(call: Any, *, is_cancelled: bool) -> Failure:
     code = call.code()
     reason = str(trailing.get(REASON_KEY, ""))
     trouble = Trouble.CANCELLED if is_cancelled else _trouble(code, reason)
-    return Failure(trouble, reason or code.name, call.details() or code.name, _seconds(trailing.get(PUSHBACK_KEY)))
+    message = UNKNOWN_METHOD if code is grpc.StatusCode.UNIMPLEMENTED else call.details() or code.name
+    return Failure(trouble, reason or code.name, message, _seconds(trailing.get(PUSHBACK_KEY)))
 
 
 def _trouble(code: grpc.StatusCode, reason: str) -> Trouble:

@@ -82,8 +82,11 @@ class Recall:
             root = self._identity.root.rstrip("/")
             return [root + one.file.path for one in outcome.references if one.file.sha256]
         if outcome.trouble in (Trouble.REFUSED, Trouble.STUCK, Trouble.CANCELLED):
-            text = "what went away before the start is not announced: the server does not say what it has: %s (%s)"
-            logger.warning(text, outcome.message, outcome.reason)
+            logger.warning(
+                "files that went away before the start are not announced as removed, as the server names none: %s (%s)",
+                outcome.message,
+                outcome.reason,
+            )
             self.is_complete = True
         else:
             if outcome.reason == "RESOURCE_EXHAUSTED":  # pages with much metadata are larger than a message may be

@@ -14,7 +14,15 @@ from kharvest.client.errors import Changed
 from kharvest.client.events import EventQueue
 from kharvest.client.send.announce_calls import HELD_SECONDS, AnnounceCall, AnnounceCalls
 from kharvest.client.send.announced_path import AnnouncedPath, PodIdentity, Refusal
-from kharvest.client.send.connection import CallEnded, Connection, ConnectionChecked, Failure, SendEvent, Trouble
+from kharvest.client.send.connection import (
+    CallEnded,
+    Connection,
+    ConnectionChecked,
+    Failure,
+    SendEvent,
+    Trouble,
+    name_of,
+)
 from kharvest.client.send.findings import Finding, LimitsKnown, RecalledPage, UploadAsked, UploadOver
 from kharvest.client.send.recall import Recall, RecallDue
 from kharvest.client.send.server_state import ServerDue, ServerState
@@ -239,7 +247,7 @@ class Sender:
                 self._findings.append(UploadAsked(announced.path))
             elif answer == v2_pb2.REFUSED:
                 refusal = refusals.get(index, v2_pb2.Refusal())
-                self._refused(announced, version, v2_pb2.Reason.Name(refusal.reason), refusal.message)
+                self._refused(announced, version, name_of(refusal.reason), refusal.message)
             elif announced.version != version:
                 self._want(announced)
             else:
@@ -319,7 +327,7 @@ class Sender:
         self._stuck_reasons.add(failure.reason)
         wait = doubled(count, _REFUSED_SECONDS, _MAX_REFUSED_SECONDS)
         wait = jittered(max(wait, failure.pushback_seconds or 0.0))
-        text = "%r, and perhaps more, cannot be stored: %s (%s); trying again in %.0f s"
+        text = "%r, and perhaps other files, cannot be stored: %s (%s); trying again in %.0f s"
         logger.log(level, text, announced.path, failure.message, failure.reason, wait)
         self._announce_later(announced, wait)
         if announced.version != version:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from kharvest.client.errors import Changed
 from kharvest.client.events import EventQueue
 from kharvest.client.send.announced_path import AnnouncedPath, PodIdentity
-from kharvest.client.send.connection import Call, CallEnded, Connection, Failure, SendEvent, Trouble, refused
+from kharvest.client.send.connection import Call, CallEnded, Connection, Failure, SendEvent, Trouble, name_of, refused
 from kharvest.client.send.content_stream import ContentStream
 from kharvest.client.send.server_state import ServerState
 from kharvest.client.threads import Workers
@@ -290,6 +290,6 @@ def _outcome(index: int, reply: v2_pb2.UploadBatchReply) -> v2_pb2.UploadReply |
         return v2_pb2.UploadReply(already_stored=arrival == v2_pb2.ALREADY_STORED)
     refusal = next((one for one in reply.refusals if one.index == index), None)
     if refusal is None:
-        return Failure(Trouble.BUSY, "UNANSWERED", "the server did not say what became of it")
+        return Failure(Trouble.BUSY, "UNANSWERED", "the server's reply does not mention it")
     pushback = reply.retry_after_ms / 1000 if reply.retry_after_ms else None
-    return refused(v2_pb2.Reason.Name(refusal.reason), refusal.message, pushback)
+    return refused(name_of(refusal.reason), refusal.message, pushback)

@@ -199,7 +199,7 @@ def unreadable(location: Location, error: OSError) -> Unreadable:
         return Unreadable(path, "LEADS_OUT", problem, f"{allowed} to have it harvested")
     if isinstance(error, PermissionError):
         return Unreadable(path, "PERMISSION_DENIED", problem, f"let user {os.geteuid()} read it")
-    return Unreadable(path, "IO_ERROR", problem, "see to its file system")
+    return Unreadable(path, "IO_ERROR", problem, "check its file system")
 
 
 def _seen_from_here(location: Location, known: Stamp | None) -> os.stat_result | None:

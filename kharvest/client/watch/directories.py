@@ -166,7 +166,7 @@ class Directories(Generic[S]):
         silent = self._mounts.silent_type(self._inotify.device(directory))
         if silent is not None:  # events come of what is changed through this mount, but not of all else
             if directory not in self._polled:
-                logger.info("%r is on %s, which may change without an event; it is polled", directory, silent)
+                logger.info("%r is on %s, where files may change without an event; it is polled", directory, silent)
             self._polled[directory] = silent
         elif self._polled.pop(directory, None) is not None:
             logger.info("%r can be watched again", directory)

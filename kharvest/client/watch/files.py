@@ -120,7 +120,7 @@ Report = Observed | Unwatched | Recalled | ConfigurationTouched
 
 def not_unicode(path: str) -> Unreadable:
     """The problem of a path that is not Unicode."""
-    return Unreadable(path, "NOT_UTF8", "its name is not UTF-8, and could not be announced", "rename it")
+    return Unreadable(path, "NOT_UTF8", "its name is not UTF-8, and cannot be announced", "rename it")
 
 
 def is_unicode(path: str) -> bool:

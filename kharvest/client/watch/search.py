@@ -158,5 +158,5 @@ def _unlisted(directory: Location, error: OSError) -> Unreadable:
     if isinstance(error, FileNotFoundError):
         return Unreadable(directory.path, "NO_SUCH_FILE", "no such directory", "make it, or correct the path")
     if isinstance(error, NotADirectoryError):
-        return Unreadable(directory.path, "NOT_A_DIRECTORY", "it is no directory", "name it as a path")
+        return Unreadable(directory.path, "NOT_A_DIRECTORY", "it is not a directory", "name it as a path")
     return unreadable(directory, error)

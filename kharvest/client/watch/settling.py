@@ -129,7 +129,7 @@ class Settler:
                     file.is_suspect = True
                     file.settling_since = now
                 elif since is None or now - since >= self._settle_max_of(file):
-                    logger.warning("%r is rewritten again and again while it is read; trying on", file.path)
+                    logger.warning("%r changes each time that it is read; trying again", file.path)
                     file.settling_since = now
                 self._look_again(file, now)
         return False
