@@ -24,7 +24,7 @@ setup: .venv/complete  ## make an environment in .venv with everything that deve
 	touch $@
 
 test: setup  ## run all tests, a few files at a time
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 10
 
 quick: setup  ## run the tests that take no more than a few seconds each
 	$(BIN)/pytest -m "not slow"
