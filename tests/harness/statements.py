@@ -7,23 +7,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import PoolProxiedConnection
 
-from kharvest_sql.dialects import Execute, Sqlite
+from kharvest_sql.connections import Lent
+from kharvest_sql.dialects import Execute, Result, Sqlite
 
 
 @contextmanager
 def statements_executed() -> Iterator[list[str]]:
-    """A list to which each statement is added meanwhile: on servers by SQLAlchemy, on SQLite by the driver."""
+    """A list to which each statement of a call is added meanwhile."""
     statements: list[str] = []
+    of_sqlite, of_server, ahead_on_server = Sqlite.execute_on, Lent.__call__, Lent.ahead
 
-    def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
-        statements.append(statement)
-
-    original = Sqlite.execute_on
-
-    def noting(self: Sqlite, connection: Connection) -> Execute:
-        execute = original(self, connection)
+    def noting(connection: PoolProxiedConnection) -> Execute:
+        execute = of_sqlite(connection)
 
         def execute_noted(sql: str, parameters: Any) -> Any:
             statements.append(sql)
@@ -31,10 +28,16 @@ def statements_executed() -> Iterator[list[str]]:
 
         return execute_noted
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        with pytest.MonkeyPatch.context() as patches:
-            patches.setattr(Sqlite, "execute_on", noting)
-            yield statements
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
+    def executing(self: Lent, sql: str, parameters: Any) -> Result:
+        statements.append(sql)
+        return of_server(self, sql, parameters)
+
+    def ahead(self: Lent, sql: str) -> None:
+        statements.append(sql)
+        ahead_on_server(self, sql)
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(Sqlite, "execute_on", staticmethod(noting))
+        patches.setattr(Lent, "__call__", executing)
+        patches.setattr(Lent, "ahead", ahead)
+        yield statements

@@ -97,7 +97,7 @@ class SqlContents:
 
     def read(self, sha256: bytes, offset: int = 0) -> Iterator[bytes]:
         """See `ContentStore.read`. Between two chunks it holds nothing: a reader may take its time."""
-        with self._contents_database.read() as session:
+        with self._contents_database.glance() as session:
             row = session.first("SELECT size, body_id FROM kharvest_content WHERE sha256 = ?", (sha256,))
         if row is None:
             raise UnknownContent(frozenset({sha256}))
@@ -105,7 +105,7 @@ class SqlContents:
 
     def _chunks(self, sha256: bytes, size: int, body_id: int, offset: int) -> Iterator[bytes]:
         while offset < size:
-            with self._contents_database.read() as session:
+            with self._contents_database.glance() as session:
                 chunk = bodies.chunk_at(session, body_id, offset)
             if not chunk:
                 if self._body_of(sha256) == body_id:
@@ -115,7 +115,7 @@ class SqlContents:
             offset += len(chunk)
 
     def _body_of(self, sha256: bytes) -> int | None:
-        with self._contents_database.read() as session:
+        with self._contents_database.glance() as session:
             row = session.first("SELECT body_id FROM kharvest_content WHERE sha256 = ?", (sha256,))
         return None if row is None else int(row[0])
 
@@ -124,14 +124,14 @@ class SqlContents:
         wanted = set(sha256s)
         if not wanted:
             return {}
-        with self._contents_database.read() as session:
+        with self._contents_database.glance() as session:
             rows = session.matching("SELECT sha256, md5, size FROM kharvest_content WHERE sha256 IN", wanted)
             return {row[0]: Content(row[0], row[1], row[2]) for row in rows}
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
         """See `ContentStore.contents`."""
         while True:
-            with self._contents_database.read() as session:
+            with self._contents_database.glance() as session:
                 rows = session.all(
                     "SELECT sha256, md5, size FROM kharvest_content WHERE sha256 > ? ORDER BY sha256 LIMIT ?",
                     (after, _LISTED_AT_ONCE),

@@ -8,11 +8,11 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Table
 
 from kharvest.spi import StoreUnavailable
 from kharvest.spi.room import Allotment
-from kharvest_sql.dialects import Dialect, Row
+from kharvest_sql.dialects import Dialect, Execute, Row
 
 T = TypeVar("T")
 
@@ -27,15 +27,20 @@ _ROWS_AT_ONCE = 500
 class Session:
     """One transaction's view of a database. SQL is written with `?` for parameters, whatever the driver wants."""
 
-    __slots__ = ("_execute", "dialect")
+    __slots__ = ("_ahead", "_execute", "dialect")
 
-    def __init__(self, connection: Connection, dialect: Dialect) -> None:
-        self._execute = dialect.execute_on(connection)
+    def __init__(self, execute: Execute, dialect: Dialect, ahead: Callable[[str], None] | None = None) -> None:
+        self._execute = execute
         self.dialect = dialect
+        self._ahead = ahead
 
-    def all(self, sql: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+    def ahead(self, sql: str) -> None:
+        """Execute a statement without parameters, whose answer does not matter: where it can be, with the next one."""
+        (self._ahead or self.all)(sql)
+
+    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Every row of the result."""
-        return self._execute(sql, tuple(parameters)).fetchall()
+        return list(self._execute(sql, tuple(parameters)).fetchall())  # PyMySQL gives tuples
 
     def first(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """The first row of the result; None if there is none."""
@@ -79,6 +84,13 @@ class Session:
         """Insert rows of the columns `key` then `others`; where the key is there, change nothing."""
         self._upsert(table, key, others, rows, change=False)
 
+    def insert_numbered(self, table: Table, others: str, rows: Sequence[Row]) -> Sequence[Any]:
+        """Insert rows of the columns `digest` then `others`; where the digest is there, change nothing.
+
+        Returns the digests and numbers of those that were inserted, if the database tells; else nothing.
+        """
+        return self._upsert(table, "digest", others, rows, change=False, returning=self.dialect.returning_numbers)
+
     def upsert(self, table: Table, key: str, others: str, rows: Sequence[Row]) -> None:
         """Insert rows of the columns `key` then `others`; where the key is there, set the others."""
         self._upsert(table, key, others, rows, change=True)
@@ -113,11 +125,17 @@ class Session:
         while some := list(islice(left, _ROWS_AT_ONCE)):
             self._execute(statement, self.dialect.delete_parameters(some))
 
-    def _upsert(self, table: Table, key: str, others: str, rows: Sequence[Row], *, change: bool) -> None:
-        statement = self.dialect.upsert(table, key.split(), others.split(), change=change)
+    def _upsert(
+        self, table: Table, key: str, others: str, rows: Sequence[Row], *, change: bool, returning: str = ""
+    ) -> list[Any]:
+        statement = self.dialect.upsert(table, key.split(), others.split(), change=change) + returning
+        returned: list[Any] = []
         left = iter(rows)
         while some := list(islice(left, _ROWS_AT_ONCE)):
-            self._execute(statement, self.dialect.upsert_parameters(some))
+            result = self._execute(statement, self.dialect.upsert_parameters(some))
+            if returning:
+                returned += result.fetchall()
+        return returned
 
 
 class Database(Protocol):
@@ -125,6 +143,9 @@ class Database(Protocol):
 
     def read(self) -> AbstractContextManager[Session]:
         """A transaction that reads, all of whose statements see the same moment."""
+
+    def glance(self) -> AbstractContextManager[Session]:
+        """The same for one statement, which needs nothing around it."""
 
     def write(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:
         """Do `operation` in a transaction that is committed when this returns, and gone whole when it raises.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
-from sqlalchemy import Connection, LargeBinary, Table
+from sqlalchemy import LargeBinary, PoolProxiedConnection, Table
 
 Row = Sequence[Any]
 
@@ -42,9 +42,19 @@ class Dialect(Protocol):
     def spell(self, sql: str) -> str:
         """A statement with the driver's own parameter marks."""
 
-    def execute_on(self, connection: Connection) -> Execute:
-        """What executes statements on this connection, as long as nobody closes it."""
-        return lambda sql, parameters: connection.exec_driver_sql(self.spell(sql), parameters)
+    def run(self, driver: Any, before: Sequence[str], sql: str, parameters: Any, *, repeats: bool) -> Result:  # noqa: ARG002
+        """Execute a statement on a driver's connection: with a tuple of parameters, or for each of a list of tuples.
+
+        Statements `before` it, which have no parameters, are executed first. `repeats`: see `Connections.lend`.
+        """
+        cursor = driver.cursor()
+        for one in before:
+            cursor.execute(one)
+        if type(parameters) is list:
+            cursor.executemany(self.spell(sql), parameters)
+        else:
+            cursor.execute(self.spell(sql), parameters)
+        return cast("Result", cursor)
 
     def rows(self, columns: str) -> str:
         """A table expression over one parameter from `rows_parameters`: rows of integers, columns named `a b c`."""
@@ -81,9 +91,10 @@ class Dialect(Protocol):
 
     lock_rows: str
     """At the end of a SELECT: nobody else changes these rows before the transaction ends."""
-    before_writing: str | None
-    """A statement in front of a transaction that writes, where transactions show one moment unless they are told to
-    show what is committed by each statement; None where the driver tells them so itself, or there is one writer."""
+    begin_reading: tuple[str, ...]
+    """Begins a transaction on a server all of whose statements see the moment of the first one."""
+    begin_writing: tuple[str, ...]
+    """Begins a transaction on a server each of whose statements sees what is committed then."""
     lock_store_shared: str | None
     """A statement that waits for who holds the store's lock alone, and then keeps it with others, until the end."""
     lock_store_alone: str | None
@@ -96,6 +107,8 @@ class Dialect(Protocol):
     """The database's own clock, whole seconds since the epoch."""
     now_ns: str | None
     """The database's own clock, nanoseconds since the epoch; None for a file, which has none."""
+    returning_numbers: str
+    """Behind an INSERT of many rows: has it give the digests and the numbers of those that it inserted; else empty."""
     last_id: str
     """A statement for the number that this session's last INSERT was given."""
 
@@ -128,18 +141,20 @@ class Sqlite(Dialect):
 
     then = "CROSS JOIN"  # SQLite keeps the order of a CROSS JOIN
     lock_rows = ""
-    before_writing = None
+    begin_reading = begin_writing = ()  # see `sqlite`
     lock_store_shared = lock_store_alone = lock_schema = unlock_schema = None
     now = "CAST(strftime('%s', 'now') AS INTEGER)"
     now_ns = None
+    returning_numbers = ""
     last_id = "SELECT last_insert_rowid()"
 
     def spell(self, sql: str) -> str:
         return sql
 
-    def execute_on(self, connection: Connection) -> Execute:
-        """See `Dialect`. The driver itself does it: SQLAlchemy takes longer for a statement than most of them do."""
-        driver: Any = connection.connection.driver_connection
+    @staticmethod
+    def execute_on(connection: PoolProxiedConnection) -> Execute:
+        """What executes statements on this connection: the driver, as SQLAlchemy takes longer than most of them do."""
+        driver: Any = connection.driver_connection
 
         def execute(sql: str, parameters: Any) -> sqlite3.Cursor:
             cursor: sqlite3.Cursor = driver.cursor()
@@ -190,13 +205,15 @@ class PostgreSQL(Dialect):
     then = "CROSS JOIN"
     lock_rows = " FOR UPDATE"
     # Two numbers of ours; a lock's number is free for all users of a database to choose.
-    before_writing = None
+    begin_reading = ("BEGIN ISOLATION LEVEL REPEATABLE READ",)
+    begin_writing = ("BEGIN ISOLATION LEVEL READ COMMITTED",)
     lock_store_shared = "SELECT pg_advisory_xact_lock_shared(1801546354, 1)"
     lock_store_alone = "SELECT pg_advisory_xact_lock(1801546354, 1)"
     lock_schema = "SELECT pg_advisory_lock(1801546354, 2)"
     unlock_schema = "SELECT pg_advisory_unlock(1801546354, 2)"
     now = "CAST(EXTRACT(EPOCH FROM now()) AS BIGINT)"
     now_ns = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT) * 1000"
+    returning_numbers = " RETURNING digest, id"
     last_id = "SELECT lastval()"
 
     def spell(self, sql: str) -> str:
@@ -243,7 +260,8 @@ class MySQL(Dialect):
 
     then = "STRAIGHT_JOIN"
     lock_rows = " FOR UPDATE"
-    before_writing = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+    begin_reading = ("START TRANSACTION",)
+    begin_writing = ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION")
     lock_store_shared = "SELECT id FROM kharvest_store LOCK IN SHARE MODE"
     lock_store_alone = "SELECT id FROM kharvest_store FOR UPDATE"
     lock_schema = "SELECT GET_LOCK('kharvest schema', 1)"
@@ -251,6 +269,7 @@ class MySQL(Dialect):
     now = "UNIX_TIMESTAMP()"
     # UTC throughout: where summer time ends, one hour of local time comes twice.
     now_ns = "TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) * 1000"
+    returning_numbers = ""
     last_id = "SELECT LAST_INSERT_ID()"
 
     def spell(self, sql: str) -> str:

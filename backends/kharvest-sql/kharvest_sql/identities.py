@@ -7,7 +7,7 @@ it first, and what is remembered is for one count only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, TypeAlias, TypeVar
@@ -169,7 +169,7 @@ class Identities:
             return digest, _packed(metadata)
 
         known = self.metadata(sets)
-        numbers = self._added(METADATA, "pairs", self._remembered.metadata, sets, digest_of_metadata, row)
+        numbers = self._added(METADATA, "pairs", self._remembered.metadata, sets, digest_of_metadata, row, known)
         pairs = [
             (digest_of_pair(key, value), number)
             for metadata, number in numbers.items()
@@ -259,14 +259,19 @@ class Identities:
         wanted: Iterable[K],
         digest_of: Callable[[K], bytes],
         row: Callable[[K, bytes], tuple[Any, ...]],
+        known: Mapping[K, int] | None = None,
     ) -> dict[K, int]:
         wanted = list(wanted)
-        found = self._numbers(table, recent, wanted, digest_of)
-        new = [one for one in wanted if one not in found]
+        found = dict(self._numbers(table, recent, wanted, digest_of) if known is None else known)
+        new = {digest_of(one): one for one in wanted if one not in found}
         if new:
             # In one order for all writers, so that two who add the same rows wait for each other in a line.
-            self._session.insert(table, "digest", columns, sorted(row(one, digest_of(one)) for one in new))
-            found |= self._numbers(table, recent, new, digest_of)
+            rows = sorted(row(one, digest) for digest, one in new.items())
+            for digest, number in self._session.insert_numbered(table, columns, rows):
+                one = new.pop(digest)
+                found[one] = number
+                self._remember(recent, one, number, _weight(one))
+            found |= self._numbers(table, recent, new.values(), digest_of)
         return found
 
     def _remember(self, recent: Recent[Any, Any], key: object, value: object, weight: int) -> None:

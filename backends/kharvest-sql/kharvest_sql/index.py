@@ -50,6 +50,9 @@ class _Connected:
     def read(self) -> Iterator[Session]:
         yield self._session
 
+    def glance(self) -> AbstractContextManager[Session]:
+        return self.read()
+
     def write(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:  # noqa: ARG002  nothing is
         return operation(self._session)
 
@@ -196,7 +199,7 @@ class SqliteIndex:
         self._files.check()
         with self._writing, self._told():
             connection = self._connect()
-            session = Session(connection, self._dialect)
+            session = Session(self._dialect.execute_on(connection.connection), self._dialect)
             connection.exec_driver_sql("BEGIN IMMEDIATE")
             if self._references is None:
                 self._references = SqlReferences(
@@ -226,7 +229,7 @@ class SqliteIndex:
         with self._told(), self._engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")
             try:
-                yield Session(connection, self._dialect)
+                yield Session(self._dialect.execute_on(connection.connection), self._dialect)
             finally:
                 connection.exec_driver_sql("ROLLBACK")
 

@@ -25,6 +25,7 @@ def set_up(engine: Engine, answer_seconds: int, last: str | None) -> None:
             version: str = cursor.fetchone()[0]
             wanted = _settings(answer_seconds, is_mariadb="mariadb" in version.lower())
             cursor.execute(f"SET SESSION {', '.join(f'{name} = {value}' for name, value in wanted.items())}")
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             if last:
                 cursor.execute(last)
         return connection

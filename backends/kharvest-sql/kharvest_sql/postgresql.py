@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 from sqlalchemy import Engine, event
+
+from kharvest_sql.dialects import PostgreSQL, Result
 
 T = TypeVar("T")
 
@@ -44,16 +47,32 @@ class BoundedConnection(psycopg.Connection[Any]):
             return answer
 
 
+class Psycopg(PostgreSQL):
+    """PostgreSQL with this driver: statements without parameters travel together."""
+
+    def run(self, driver: Any, before: Sequence[str], sql: str, parameters: Any, *, repeats: bool) -> Result:
+        """See `Dialect`."""
+        cursor: psycopg.Cursor[Any] = driver.cursor()
+        if before and not parameters:
+            cursor.execute("; ".join((*before, sql)), prepare=False)
+            while cursor.nextset():
+                pass
+            return cursor
+        if before:
+            cursor.execute("; ".join(before), prepare=False)
+        # One plan for all parameters is not a good one for what a query's restrictions make of a statement.
+        return cursor.execute(self.spell(sql), parameters, prepare=None if repeats else False)
+
+
 def set_up(engine: Engine, answer_seconds: int) -> None:
     """Make the engine's connections bounded ones, with our settings."""
     statement = _settings(answer_seconds)
 
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> BoundedConnection:
-        connection = BoundedConnection.connect(*args, **options)
+        connection = BoundedConnection.connect(*args, **options, autocommit=True)
         connection.answer_seconds = answer_seconds
         connection.execute(statement)
-        connection.commit()
         return connection
 
 
@@ -69,6 +88,8 @@ def _settings(answer_seconds: int) -> bytes:
         # When a client's host vanishes, its locks do not stay.
         "idle_in_transaction_session_timeout": f"{answer_seconds}s",
         "transaction_timeout": "0",  # since PostgreSQL 17
+        # What a statement outside of a transaction sees.
+        "default_transaction_isolation": "read committed",
         # How the driver writes bytes, and arrays of them.
         "standard_conforming_strings": "on",
         "array_nulls": "on",

@@ -63,7 +63,7 @@ class SqlReferences:
 
         def operation(session: Session) -> tuple[Identities, list[Reference]]:
             if session.dialect.lock_store_shared:
-                session.all(session.dialect.lock_store_shared)
+                session.ahead(session.dialect.lock_store_shared)
             identities = self._identities(session)
             return identities, _record(session, identities, files, references, append=append)
 
@@ -136,7 +136,7 @@ class SqlReferences:
 
     def now_ns(self) -> int:
         """See `ReferenceStore.now_ns`: the server's clock; for a file, this machine's."""
-        with self._references_database.read() as session:
+        with self._references_database.glance() as session:
             clock = session.dialect.now_ns
             return time.time_ns() if clock is None else int(session.first(f"SELECT {clock}")[0])
 
@@ -145,7 +145,7 @@ class SqlReferences:
 
         def operation(session: Session) -> int:
             if session.dialect.lock_store_alone:
-                session.all(session.dialect.lock_store_alone)
+                session.ahead(session.dialect.lock_store_alone)
             return forgetting.forget(session, self._identities(session), query)
 
         return self._references_database.remove(operation)

@@ -17,6 +17,7 @@ from kharvest.spi import InvalidStoreURL
 from kharvest.spi.room import Allotment, unlimited
 from kharvest_sql import mysql, versions
 from kharvest_sql.address import Address
+from kharvest_sql.connections import Connections
 from kharvest_sql.database import Session
 from kharvest_sql.dialects import Dialect, MySQL, PostgreSQL
 from kharvest_sql.failures import Displaced, Interrupted, is_useless_after, told
@@ -28,7 +29,6 @@ _FIRST_PAUSE_SECONDS = 0.005
 _LONGEST_PAUSE_SECONDS = 1.0
 _OLDEST_SECONDS = 3600
 """Connections older than this are replaced: within what servers and firewalls leave alone."""
-_ONE_MOMENT = "REPEATABLE READ"
 _OPENING_SECONDS = 60
 """How long to wait for another process that creates the tables."""
 _CONNECTING = "see that it runs, and correct the host, user, password and database in the store's URL"
@@ -43,7 +43,7 @@ class ServerDatabase:
 
     def __init__(self, engine: Engine, dialect: Dialect, where: Address) -> None:
         self._engine = engine
-        self._readers = engine if dialect.before_writing else engine.execution_options(isolation_level=_ONE_MOMENT)
+        self._connections = Connections(engine, dialect)
         self._dialect = dialect
         self._where = where.text
         self._answer_seconds = where.answer_seconds
@@ -56,17 +56,21 @@ class ServerDatabase:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """See `Database.read`: all statements see what is committed when the first one starts."""
-        with told(), self._readers.connect() as connection:
-            yield Session(connection, self._dialect)
+        with told(), self._connections.lend(self._dialect.begin_reading) as lent:
+            yield Session(lent, self._dialect, lent.ahead)
+
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """See `Database.glance`."""
+        with told(), self._connections.lend() as lent:
+            yield Session(lent, self._dialect)
 
     def write(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:  # noqa: ARG002  here all is durable
         """See `Database.write`. A deadlock's victim tries again, while there is time."""
 
         def transaction() -> T:
-            with self._engine.begin() as connection:
-                if self._dialect.before_writing:
-                    connection.exec_driver_sql(self._dialect.before_writing)
-                return operation(Session(connection, self._dialect))
+            with self._connections.lend(self._dialect.begin_writing, repeats=True) as lent:
+                return operation(Session(lent, self._dialect, lent.ahead))
 
         return _persist(transaction, self._answer_seconds)
 
@@ -80,7 +84,7 @@ class ServerDatabase:
         _persist(self._prepare, _OPENING_SECONDS)
 
     def _prepare(self) -> None:
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with self._engine.connect() as connection:
             if self._engine.dialect.name != "postgresql":
                 mysql.check_limits(connection)
             if versions.pair_of(connection, self._where) is None:
@@ -141,13 +145,16 @@ def connect(where: Address) -> ServerDatabase:
     """A database on the server that the URL names; see `ServerDatabase.prepare`."""
     driver = where.url.get_driver_name()
     is_postgresql = where.url.get_backend_name() == "postgresql"
+    own = (
+        {"use_native_hstore": False} if driver == "psycopg" else {}
+    )  # or each store that is opened asks for its number
     try:
         engine = create_engine(
             where.url.update_query_dict({**_limits(driver, where.answer_seconds), **where.url.query}),
-            isolation_level="READ COMMITTED" if is_postgresql else _ONE_MOMENT,
-            pool_pre_ping=True,
+            isolation_level="AUTOCOMMIT",  # transactions begin and end where we say so
+            pool_reset_on_return=None,  # see `Connections.lend`
             hide_parameters=True,
-            **{"pool_recycle": _OLDEST_SECONDS, "pool_timeout": where.answer_seconds // 2, **where.pool},
+            **{**own, "pool_recycle": _OLDEST_SECONDS, "pool_timeout": where.answer_seconds // 2, **where.pool},
         )
     except NoSuchModuleError:
         raise InvalidStoreURL(where.text, "SQLAlchemy knows no such driver", "leave the driver out") from None
@@ -161,6 +168,7 @@ def connect(where: Address) -> ServerDatabase:
             from kharvest_sql import postgresql  # noqa: PLC0415  it imports the driver
 
             postgresql.set_up(engine, where.answer_seconds)
+            return ServerDatabase(engine, postgresql.Psycopg(), where)
         return ServerDatabase(engine, PostgreSQL(), where)
     mysql.set_up(engine, where.answer_seconds, _text(where.url.query.get("init_command")))
     return ServerDatabase(engine, MySQL(), where)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, PoolProxiedConnection, Table, create_engine, event
 
 from kharvest.spi import GroupCommit, InvalidStoreURL, StoreFull, StoreUnavailable
 from kharvest.spi.disks import OpenFiles, told_as
@@ -92,14 +92,22 @@ class SqliteFile:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """See `Database.read`: a transaction of SQLite shows one moment, from its first statement on."""
-        self._files.check()
-        with self._told(), self._engine.connect() as connection:
-            session = Session(connection, self._dialect)
+        with self.glance() as session:
             session.run("BEGIN")
             try:
                 yield session
             finally:
                 session.run("ROLLBACK")
+
+    @contextmanager
+    def glance(self) -> Iterator[Session]:
+        """See `Database.glance`."""
+        self._files.check()
+        with self._told(), closing(self._engine.raw_connection()) as connection:
+            yield self._session(connection)
+
+    def _session(self, connection: PoolProxiedConnection) -> Session:
+        return Session(self._dialect.execute_on(connection), self._dialect)
 
     def write(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:
         """See `Database.write`."""
@@ -118,14 +126,14 @@ class SqliteFile:
         self._files.check()
         with self._writer_in_use, self._told():
             connection = self._connection()
-            session = Session(connection, self._dialect)
+            session = self._session(connection.connection)
             durable = any(write.durable for write in writes)
             if durable != self._writes_are_durable:
                 session.run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 self._writes_are_durable = durable
             session.run("BEGIN IMMEDIATE")
             try:
-                results = [write.operation(Session(connection, self._dialect)) for write in writes]
+                results = [write.operation(session) for write in writes]
                 session.run("COMMIT")
             except BaseException:
                 self._roll_back(connection)
@@ -233,8 +241,8 @@ class SqliteFile:
     def _check_room(self, promised: int) -> None:
         log = Path(f"{self._path}-wal")
         log_bytes = log.stat().st_size if log.exists() else 0
-        with self._told(), self._engine.connect() as connection:
-            free_pages = Session(connection, self._dialect).first("PRAGMA freelist_count")[0]
+        with self._told(), closing(self._engine.raw_connection()) as connection:
+            free_pages = self._session(connection).first("PRAGMA freelist_count")[0]
         wanted = promised + promised // _OVERHEAD_SHARE
         most = most_log_bytes(self._path.parent)
         log_growth = max(0, most + min(wanted, _LARGEST_WRITE_BYTES) - log_bytes)
