@@ -19,7 +19,7 @@ def forget(session: Session, identities: Identities, query: Query) -> int:
         return 0
     # The order of a timeline's Row, which the order of a page's Position is not.
     rows = [(pod_id, path_id, time_ns, signature, metadata) for time_ns, pod_id, path_id, signature, metadata in keys]
-    changed = timelines.around(session, {row[:3] for row in rows})
+    changed = timelines.around_references(session, {row[:3] for row in rows})
     session.delete(REFERENCE, timelines.KEY, rows)
     timelines.mend(session, changed)
     _remove_unnamed(session, rows)

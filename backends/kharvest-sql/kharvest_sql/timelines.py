@@ -23,6 +23,11 @@ Moment: TypeAlias = tuple[int, int, int]
 Neighbours: TypeAlias = tuple[int | None, int | None]
 """The times before and after a moment; None where there is none."""
 
+_NEIGHBOUR = (
+    "(SELECT r.observed_at_ns FROM kharvest_reference r WHERE r.pod_id = given.pod_id "
+    "AND r.path_id = given.path_id AND r.observed_at_ns {side} given.at_ns "
+    "ORDER BY r.observed_at_ns {order} LIMIT 1)"
+)
 KEY = "pod_id path_id observed_at_ns signature_id metadata_id"
 """The columns of a Row."""
 _timeline_of = itemgetter(0, 1)
@@ -113,23 +118,37 @@ def mend(session: Session, changed: Mapping[Moment, Neighbours]) -> None:
 
 
 def around(session: Session, moments: Collection[Moment]) -> Mapping[Moment, Neighbours]:
-    """For each moment, the time before and the time after it at which its timeline has references.
-
-    To be asked before references are taken out: afterwards a server has to pass over those that were, for each moment
-    over all of them.
-    """
-    neighbour = (
-        "(SELECT r.observed_at_ns FROM kharvest_reference r WHERE r.pod_id = given.pod_id "
-        "AND r.path_id = given.path_id AND r.observed_at_ns {side} given.at_ns "
-        "ORDER BY r.observed_at_ns {order} LIMIT 1)"
-    )
-    before, after = neighbour.format(side="<", order="DESC"), neighbour.format(side=">", order="ASC")
+    """For each moment, the time before and the time after it at which its timeline has references."""
+    before, after = _NEIGHBOUR.format(side="<", order="DESC"), _NEIGHBOUR.format(side=">", order="ASC")
     rows = session.with_rows(
         f"SELECT given.pod_id, given.path_id, given.at_ns, {before}, {after} FROM {{rows}}",  # noqa: S608
         "pod_id path_id at_ns",
         moments,
     )
     return {(row[0], row[1], row[2]): (row[3], row[4]) for row in rows}
+
+
+def around_references(session: Session, moments: Collection[Moment]) -> Mapping[Moment, Neighbours]:
+    """The same for moments at which there are references: these say what comes after them.
+
+    To look for that takes as long as the pod has references to other paths in between. To be asked before references
+    are taken out: afterwards a server has to pass over those that were, for each moment over all of them.
+    """
+    before = _NEIGHBOUR.format(side="<", order="DESC")
+    after = (
+        "(SELECT MAX(r.replaced_at_ns) FROM kharvest_reference r WHERE r.observed_at_ns = given.at_ns "
+        "AND r.pod_id = given.pod_id AND r.path_id = given.path_id)"
+    )
+    last = (
+        "(SELECT n.observed_at_ns FROM kharvest_newest n WHERE n.pod_id = given.pod_id AND n.path_id = given.path_id)"
+    )
+    rows = session.with_rows(
+        f"SELECT given.pod_id, given.path_id, given.at_ns, {before}, {after}, {last} FROM {{rows}}",  # noqa: S608
+        "pod_id path_id at_ns",
+        moments,
+    )
+    # NEVER_REPLACED is also a time, the largest, at which the next one may be.
+    return {(row[0], row[1], row[2]): (row[3], None if row[5] == row[2] else row[4]) for row in rows}
 
 
 def _at(session: Session, moments: Collection[Moment]) -> dict[Row, int]:
