@@ -17,7 +17,7 @@ def is_empty(store: Store) -> bool:
 
 def empty(store: Store, leases: Mapping[str, Collection[bytes]]) -> bool:
     """Forget every reference, discard every content, and end leases, by their holder; whether nothing is left."""
-    while store.forget(Query(limit=_FORGET)):
+    while store.forget(Query(limit=_FORGET)) == _FORGET:
         pass
     digests = [content.sha256 for content in store.contents()]
     for start in range(0, len(digests), _DISCARD):
