@@ -7,17 +7,16 @@ from collections.abc import Collection
 from kharvest_sql.database import Session
 from kharvest_sql.schema import CLAIM
 
-_FREE = b""
-"""The holder of a key that was never held: no holder is empty."""
-
 
 def claim(session: Session, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
     """See `ReferenceStore.claim`."""
     name = holder.encode()
-    rows = session.claim_rows(CLAIM, "claim_key", "holder until_ns", [(key, _FREE, 0) for key in set(keys)])
-    held = {key for key, owner, end_ns in rows if owner in {name, _FREE} or end_ns <= now_ns}
-    session.upsert(CLAIM, "claim_key", "holder until_ns", [(key, name, until_ns) for key in sorted(held)])
-    return held
+    rows = session.claim_rows(CLAIM, "claim_key", "holder until_ns", [(key, name, until_ns) for key in set(keys)])
+    held = {key: (owner, end_ns) for key, owner, end_ns in rows if owner == name or end_ns <= now_ns}
+    changed = [(key, name, until_ns) for key, lease in sorted(held.items()) if lease != (name, until_ns)]
+    session.upsert(CLAIM, "claim_key", "holder until_ns", changed)
+    session.changes_nothing = not held
+    return set(held)
 
 
 def release(session: Session, keys: Collection[bytes], holder: str) -> None:
@@ -31,4 +30,5 @@ def release(session: Session, keys: Collection[bytes], holder: str) -> None:
         )
         if row[1] == holder.encode()
     }
+    session.changes_nothing = not ours
     session.run_matching("DELETE FROM kharvest_claim WHERE claim_key IN", ours)

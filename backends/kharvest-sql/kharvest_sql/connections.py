@@ -139,6 +139,7 @@ class Lent:
         """Undo the transaction; a connection on which that cannot be done is closed, which does the same."""
         connection = self._connection
         if self._is_transaction and connection is not None:
+            self._is_transaction = False
             try:
                 self._dialect.run(connection.dbapi_connection, (), "ROLLBACK", (), repeats=False)
             except BaseException as error:  # noqa: BLE001  what went wrong before is on its way already

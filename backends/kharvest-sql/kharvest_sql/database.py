@@ -25,14 +25,19 @@ _ROWS_AT_ONCE = 500
 
 
 class Session:
-    """One transaction's view of a database. SQL is written with `?` for parameters, whatever the driver wants."""
+    """One transaction's view of a database. SQL is written with `?` for parameters, whatever the driver wants.
 
-    __slots__ = ("_ahead", "_execute", "dialect")
+    Attributes:
+        changes_nothing: an operation that took locks only may say so: then nobody waits until that is durable.
+    """
+
+    __slots__ = ("_ahead", "_execute", "changes_nothing", "dialect")
 
     def __init__(self, execute: Execute, dialect: Dialect, ahead: Callable[[str], None] | None = None) -> None:
         self._execute = execute
         self.dialect = dialect
         self._ahead = ahead
+        self.changes_nothing = False
 
     def ahead(self, sql: str) -> None:
         """Execute a statement without parameters, whose answer does not matter: where it can be, with the next one."""

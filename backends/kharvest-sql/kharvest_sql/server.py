@@ -70,7 +70,11 @@ class ServerDatabase:
 
         def transaction() -> T:
             with self._connections.lend(self._dialect.begin_writing, repeats=True) as lent:
-                return operation(Session(lent, self._dialect, lent.ahead))
+                session = Session(lent, self._dialect, lent.ahead)
+                result = operation(session)
+                if session.changes_nothing:
+                    lent.roll_back()
+                return result
 
         return _persist(transaction, self._answer_seconds)
 

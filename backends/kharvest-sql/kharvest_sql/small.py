@@ -77,5 +77,6 @@ def _publish(session: Session, numbered: Sequence[tuple[int, Small]]) -> None:
     rows = [(small.content.sha256, small.content.md5, small.content.size, number) for number, small in numbered]
     there = session.claim_rows(CONTENT, "sha256", "md5 size body_id", rows)
     ours = {row[3] for row in there}  # without those that somebody else's put was faster with
+    session.changes_nothing = not ours.intersection(number for number, _small in numbered)
     chunks = [(number, *chunk) for number, small in numbered if number in ours for chunk in small.chunks]
     session.insert(CHUNK, "body_id position", "data", chunks)

@@ -8,8 +8,10 @@ from contextlib import closing
 from dataclasses import replace
 from hashlib import md5, sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from harness.real import RealServers
 from harness.statements import statements_executed
 from sqlalchemy import event
 
@@ -186,6 +188,63 @@ def test_a_page_takes_as_much_work_in_a_long_history(tmp_path: Path, limit: int)
                 work[name].append(work_of(store, replace(query, limit=limit)))
     grown = {name: counts for name, counts in work.items() if counts[1] > 1.5 * counts[0] + 80}
     assert grown == {}, work
+
+
+def test_forgetting_takes_as_much_work_beside_a_busy_path(tmp_path: Path) -> None:
+    pod = Pod("shop", "web-0")
+    files = [Reference(Signature(f"/f{number}", CONTENT.md5), pod, Metadata(), 1) for number in range(400)]
+    work = []
+    for changes in (10, 3_000):
+        busy = [Reference(Signature("/busy", CONTENT.md5), pod, Metadata(), 2 + at) for at in range(changes)]
+        with closing(open_store(f"sqlite:///{tmp_path}/{changes}.db")) as store:
+            record(store, [*files, *busy])
+            steps: list[int] = []
+
+            def step(steps: list[int] = steps) -> int:
+                steps.append(0)
+                return 0
+
+            driver: Any = store._references_database._writer.connection.driver_connection  # type: ignore[attr-defined]
+            driver.set_progress_handler(step, 100)
+            assert store.forget(Query(until_ns=2)) == len(files)
+            work.append(len(steps))
+    assert work[1] <= 1.5 * work[0] + 80, work
+
+
+def test_calls_on_postgresql_take_few_round_trips(real_servers: RealServers, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kharvest_sql.postgresql import BoundedConnection  # noqa: PLC0415  it imports the driver
+
+    batch = batch_of(1)
+    calls: dict[str, tuple[int, Callable[[SqlStore], object]]] = {
+        "present": (1, lambda store: store.present([CONTENT.sha256])),
+        "contents": (1, lambda store: list(store.contents())),
+        "now_ns": (1, lambda store: store.now_ns()),
+        "read": (2, lambda store: list(store.read(CONTENT.sha256))),
+        "known": (2, lambda store: store.known([batch[0].signature])),
+        "newest": (3, lambda store: store.newest([batch[0].timeline])),
+        "references": (3, lambda store: store.references(Query())),
+        "claim": (4, lambda store: store.claim([b"key"], "me", 0, 10)),
+        "claim that is refused": (4, lambda store: store.claim([b"key"], "you", 0, 10)),
+    }
+    waits: list[object] = []
+    wait = BoundedConnection.wait
+
+    def waiting(self: BoundedConnection, *args: Any, **kwargs: Any) -> Any:
+        waits.append(args)
+        return wait(self, *args, **kwargs)
+
+    with real_servers.get("postgresql").place() as place, closing(open_store(place)) as store:
+        record(store, batch)
+        for _most, call in calls.values():  # what is asked for the first time is looked up
+            call(store)
+        store.release([b"key"], "me")
+        monkeypatch.setattr(BoundedConnection, "wait", waiting)
+        found = {}
+        for name, (_most, call) in calls.items():
+            waits.clear()
+            call(store)
+            found[name] = len(waits)
+    assert found == {name: most for name, (most, _call) in calls.items()}
 
 
 def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
