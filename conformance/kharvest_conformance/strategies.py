@@ -49,6 +49,9 @@ LOOKALIKES = (
 """Strings that are different, in groups that some system takes for equal or for a pattern of each other."""
 
 NASTY = tuple(dict.fromkeys(text for group in LOOKALIKES for text in group))
+VERSIONS = 7
+"""How many contents files have whose paths are made of these: neighbours, which look alike, have different ones. With
+one for each, most of the time would go into putting them."""
 
 # All that UTF-8 can say; `codec="utf-8"` would say the same and takes seconds to find it out.
 _characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")

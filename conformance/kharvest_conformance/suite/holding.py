@@ -21,9 +21,9 @@ THREAD_SECONDS = PATIENCE.seconds
 
 
 def put(store: Store, *files: File) -> None:
-    """Store the contents of files."""
-    for file in files:
-        store.put(file.content, file.sample.chunks())
+    """Store the contents of files, each once."""
+    for content, file in {file.content: file for file in files}.items():
+        store.put(content, file.sample.chunks())
 
 
 def harvest(store: Store, files: Iterable[File], references: Sequence[Reference]) -> None:

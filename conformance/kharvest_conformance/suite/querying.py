@@ -14,7 +14,7 @@ from kharvest_conformance.depth import Depth
 from kharvest_conformance.model import matching, newest
 from kharvest_conformance.place import Places
 from kharvest_conformance.samples import OTHER, WEB, File, Sample, removed
-from kharvest_conformance.strategies import NASTY
+from kharvest_conformance.strategies import NASTY, VERSIONS
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import harvest, listing
 from kharvest_conformance.walks import walk, walk_files
@@ -83,7 +83,10 @@ class QueryingTests(Base):
     @thorough
     @clause("values.Query", "compared character by character")
     def test_a_path_prefix_is_no_pattern(self, store: Store) -> None:
-        files = [File(f"/{text}{tail}", Sample(20, number)) for number, text in enumerate(NASTY) for tail in ("", "/x")]
+        samples = [Sample(20, number % VERSIONS) for number in range(len(NASTY))]
+        files = [
+            File(f"/{text}{tail}", sample) for text, sample in zip(NASTY, samples, strict=True) for tail in ("", "/x")
+        ]
         harvest(store, files, [file.seen() for file in files])
         for text in (*NASTY, "%", "_", "*", "?", "[", "\\", ".", "^", "$", "\U0010ffff", "\ud7ff"):
             prefix = f"/{text}"

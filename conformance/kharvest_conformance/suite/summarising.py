@@ -10,7 +10,7 @@ from kharvest.spi import FileSummary, Metadata, Order, Pod, Query, Store
 from kharvest_conformance.clauses import clause, thorough
 from kharvest_conformance.model import matching, summaries
 from kharvest_conformance.samples import OTHER, WEB, File, Sample, removed
-from kharvest_conformance.strategies import NASTY
+from kharvest_conformance.strategies import NASTY, VERSIONS
 from kharvest_conformance.suite.base import Base
 from kharvest_conformance.suite.holding import harvest, listing
 from kharvest_conformance.walks import walk_files
@@ -79,7 +79,7 @@ class SummarisingTests(Base):
     @thorough
     @clause("ReferenceStore.files", "ascending by code point")
     def test_files_come_in_the_order_of_path_and_md5(self, store: Store) -> None:
-        files = [File(f"/{text}", Sample(10, number)) for number, text in enumerate(NASTY)]
+        files = [File(f"/{text}", Sample(10, number % VERSIONS)) for number, text in enumerate(NASTY)]
         files += [File("/versions", Sample(10, number)) for number in range(8)]
         harvest(store, files, [file.seen() for file in files])
         found = [(one.signature.path, one.signature.md5) for one in walk_files(store, Query())]
