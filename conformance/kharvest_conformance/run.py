@@ -48,6 +48,12 @@ class _Collector:
         """Have no collection of garbage look through all that was loaded, with each test's."""
         gc.freeze()
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """Collect garbage once for all: pytest does so again and again before it ends, to hear of what is deleted."""
+        gc.collect()
+        gc.freeze()
+
 
 def run_suite(
     url: str,
