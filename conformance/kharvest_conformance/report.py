@@ -116,8 +116,8 @@ class StoreReport:
             "problems": self.problems,
         }
 
-    def lines(self, *, name_deselected: bool = False) -> Iterator[str]:
-        """For people. What was deselected is counted, and named only if asked for: it may be nearly everything."""
+    def lines(self) -> Iterator[str]:
+        """For people. What was deselected is counted, and not named: it may be nearly everything."""
         declared = ", ".join(sorted(one.name for one in self.capabilities)) or "none"
         yield f"{self.store}{f' ({self.version})' if self.version else ''}; capabilities: {declared}"
         counts = [(outcome.value, len(self.having(outcome))) for outcome in Outcome]
@@ -133,9 +133,8 @@ class StoreReport:
         for reason, tests in _by_reason(self.having(Outcome.SKIPPED)).items():
             yield f"  skipped {len(tests)}, as {reason}: {', '.join(tests)}"
         if self.deselected:
-            names = f": {', '.join(sorted(self.deselected))}" if name_deselected else ""
             number = f"{len(self.deselected)} test{'' if len(self.deselected) == 1 else 's'}"
-            yield f"  left out {number}{names}: there is no verdict"
+            yield f"  left out {number}: there is no verdict"
         yield f"  {self.verdict.upper()}"
 
 
@@ -191,6 +190,6 @@ class Report:
         for problem in self.problems:
             yield f"PROBLEM {problem}"
         for store in self.stores.values():
-            yield from store.lines(name_deselected=self.fast)
+            yield from store.lines()
         if statistics:
             yield from self.events.lines()

@@ -178,9 +178,12 @@ def _parsed(found: object) -> ast.stmt:
 def _signature(function: object, name: str = "") -> str:
     parsed = _parsed(function)
     assert isinstance(parsed, ast.FunctionDef)
+    is_property = any(ast.unparse(one) == "property" for one in parsed.decorator_list)
     arguments = [one for one in parsed.args.args if one.arg != "self"]
     parsed.args.args = arguments
     returned = f" -> {ast.unparse(parsed.returns)}" if parsed.returns and not name else ""
+    if is_property:
+        return f"@property\n{parsed.name}{returned}"
     return f"{name or parsed.name}({_DEFAULT.sub(' = ', ast.unparse(parsed.args))}){returned}"
 
 

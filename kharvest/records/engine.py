@@ -57,7 +57,8 @@ class Engine(Protocol):
 
         A view shows every commit that returned True before the block began, and each commit whole or not at all.
         What is committed while it is open does not show. The record layer opens a view within one call of its own, and
-        does not commit meanwhile on the same thread: views and commits of other threads may wait until it is closed.
+        does not open another one or commit meanwhile on the same thread: views and commits of other threads may wait
+        until it is closed. So an engine without snapshots keeps commits waiting while a view is open.
         """
 
     def commit(
@@ -83,5 +84,6 @@ class Engine(Protocol):
         """Release what the engine holds. Closing twice is allowed; no other call begins after it.
 
         Views that are open and commits that are under way on other threads may fail, with any error. What was committed
-        stays, and the process goes on.
+        stays, and the process goes on. When this returns, the same place can be opened again: iterators, snapshots and
+        locks of the database are released too.
         """

@@ -37,23 +37,24 @@ class RecordStore:
     """A `ReferenceStore` on an engine, which it closes.
 
     With `present`, of the contents half of the same store, it refuses files whose content is not there. Without, it
-    stands alone.
+    stands alone. Its attributes begin with two underscores: the other half may have any name for its own, in one class
+    with this one.
 
     Raises:
         IncompatibleSchema: the rows in the engine are of another version.
     """
 
     def __init__(self, engine: Engine, present: Present | None = None) -> None:
-        self._engine = engine
-        self._present = present
-        self._commits = Commits(engine)
-        self._sets = MetadataSets()
+        self.__engine = engine
+        self.__present = present
+        self.__commits = Commits(engine)
+        self.__sets = MetadataSets()
         self._check_format()
 
     def _check_format(self) -> None:
         ours = b"%d" % FORMAT_VERSION
-        self._engine.commit({keys.FORMAT: None}, {keys.FORMAT: ours}, ())
-        with self._engine.view() as view:
+        self.__engine.commit({keys.FORMAT: None}, {keys.FORMAT: ours}, ())
+        with self.__engine.view() as view:
             found = view.get([keys.FORMAT])[keys.FORMAT]
         if found != ours:
             if not found.isdigit():
@@ -63,63 +64,63 @@ class RecordStore:
     @property
     def capabilities(self) -> frozenset[Capability]:
         """See `Opened.capabilities`."""
-        return self._engine.capabilities
+        return self.__engine.capabilities
 
     def close(self) -> None:
         """See `Opened.close`."""
-        self._engine.close()
+        self.__engine.close()
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """See `ReferenceStore.record`."""
         self._require(files)
-        self._commits.make(Batch(files, references).record)
+        self.__commits.make(Batch(files, references).record)
 
     def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
         """See `ReferenceStore.append`."""
         self._require(files)
-        return self._commits.make(Batch(files, references).append)
+        return self.__commits.make(Batch(files, references).append)
 
     def _require(self, files: Mapping[Signature, Content]) -> None:
-        if self._present is not None and files:
+        if self.__present is not None and files:
             sha256s = {content.sha256 for content in files.values()}
-            if missing := sha256s - self._present(sha256s).keys():
+            if missing := sha256s - self.__present(sha256s).keys():
                 raise UnknownContent(frozenset(missing))
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         """See `ReferenceStore.known`."""
         wanted = {one: key_of(one) for one in signatures if not one.is_removal}
-        with self._engine.view() as view:
+        with self.__engine.view() as view:
             found = view.get(wanted.values())
         contents = {one: rows.to_content(found[key]) for one, key in wanted.items() if key in found}
         return {one: content for one, content in contents.items() if content is not None}
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
         """See `ReferenceStore.newest`."""
-        with self._engine.view() as view:
-            return querying.newest(view, list(timelines), self._sets)
+        with self.__engine.view() as view:
+            return querying.newest(view, list(timelines), self.__sets)
 
     def references(self, query: Query) -> Page[Reference]:
         """See `ReferenceStore.references`."""
-        with self._engine.view() as view:
-            return querying.page(view, query, self._sets)
+        with self.__engine.view() as view:
+            return querying.page(view, query, self.__sets)
 
     def files(self, query: Query) -> Page[FileSummary]:
         """See `ReferenceStore.files`."""
-        with self._engine.view() as view:
-            return summaries.page(view, query, self._sets)
+        with self.__engine.view() as view:
+            return summaries.page(view, query, self.__sets)
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         """See `ReferenceStore.claim`."""
-        return self._commits.make(lambda view: claims.claim(view, keys, holder, now_ns, until_ns))
+        return self.__commits.make(lambda view: claims.claim(view, keys, holder, now_ns, until_ns))
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
         """See `ReferenceStore.release`."""
-        self._commits.make(lambda view: claims.release(view, keys, holder))
+        self.__commits.make(lambda view: claims.release(view, keys, holder))
 
     def now_ns(self) -> int:
         """See `ReferenceStore.now_ns`."""
-        return self._engine.now_ns()
+        return self.__engine.now_ns()
 
     def forget(self, query: Query) -> int:
         """See `ReferenceStore.forget`."""
-        return self._commits.make(Forgetting(query, self._sets).plan)
+        return self.__commits.make(Forgetting(query, self.__sets).plan)

@@ -78,7 +78,7 @@ class HandleTests(Base):
     def test_capabilities_are_a_frozen_set_that_stays(self, place: Place) -> None:
         engine = place.first
         before = engine.capabilities
-        assert isinstance(before, frozenset)
+        assert isinstance(before, frozenset), "capabilities is a property that gives a frozenset, and no method"
         assert all(isinstance(one, Capability) for one in before)
         commit(engine, {b"a": b"1"})
         assert engine.capabilities == before

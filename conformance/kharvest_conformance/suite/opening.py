@@ -39,7 +39,9 @@ class OpeningTests(Base):
             handles += [place.open(), place.open()]
         Use("first").run(handles[0])
         for handle in [*handles, place.reopen(), place.reopen()]:
-            assert type(handle.capabilities) is frozenset
+            assert type(handle.capabilities) is frozenset, (
+                "capabilities is a property that gives a frozenset, no method"
+            )
             assert all(isinstance(one, Capability) for one in handle.capabilities)
             assert handle.capabilities == capabilities
 
