@@ -57,11 +57,17 @@ def details_of(error: grpc.RpcError) -> str:
 
 
 class Pod:
-    """One pod, on a connection of its own."""
+    """One pod, on a connection of its own. Calls end after `call_seconds` where they name no other time."""
 
     def __init__(
-        self, address: str, name: str = "web-1", namespace: str = "shop", metadata: Mapping[str, str] | None = None
+        self,
+        address: str,
+        name: str = "web-1",
+        namespace: str = "shop",
+        metadata: Mapping[str, str] | None = None,
+        call_seconds: float = CALL_SECONDS,
     ) -> None:
+        self._call_seconds = call_seconds
         self.pod = v2.Pod(namespace=namespace, name=name)
         self.metadata = dict(metadata or {})
         # A pool of its own: in one process, gRPC would otherwise give all pods one connection.
@@ -80,17 +86,17 @@ class Pod:
     def request(self, *files: v2.File) -> v2.AnnounceRequest:
         return v2.AnnounceRequest(pod=self.pod, metadata=self.metadata, files=files)
 
-    def announce(self, *files: v2.File, timeout: float = CALL_SECONDS) -> v2.AnnounceReply:
-        return self.harvest.Announce(self.request(*files), timeout=timeout)
+    def announce(self, *files: v2.File, timeout: float | None = None) -> v2.AnnounceReply:
+        return self.harvest.Announce(self.request(*files), timeout=timeout or self._call_seconds)
 
-    def answers(self, *files: v2.File, timeout: float = CALL_SECONDS) -> list[v2.Answer.ValueType]:
+    def answers(self, *files: v2.File, timeout: float | None = None) -> list[v2.Answer.ValueType]:
         return list(self.announce(*files, timeout=timeout).answers)
 
     def header(self, file: v2.File) -> v2.UploadRequest:
         return v2.UploadRequest(header=v2.UploadHeader(pod=self.pod, metadata=self.metadata, file=file))
 
     def upload(
-        self, file: v2.File, content: bytes | Iterable[bytes], timeout: float = CALL_SECONDS, chunk_bytes: int = 2**18
+        self, file: v2.File, content: bytes | Iterable[bytes], timeout: float | None = None, chunk_bytes: int = 2**18
     ) -> v2.UploadReply:
         chunks = pieces(content, chunk_bytes) if isinstance(content, bytes) else content
 
@@ -99,7 +105,7 @@ class Pod:
             for chunk in chunks:
                 yield v2.UploadRequest(chunk=chunk)
 
-        return self.harvest.Upload(requests(), timeout=timeout)
+        return self.harvest.Upload(requests(), timeout=timeout or self._call_seconds)
 
     def batch(self, *contents: tuple[v2.File, bytes | None]) -> v2.UploadBatchRequest:
         """The request for small contents; None for one that has changed."""
@@ -107,9 +113,9 @@ class Pod:
         return v2.UploadBatchRequest(pod=self.pod, metadata=self.metadata, contents=whole)
 
     def upload_batch(
-        self, *contents: tuple[v2.File, bytes | None], timeout: float = CALL_SECONDS
+        self, *contents: tuple[v2.File, bytes | None], timeout: float | None = None
     ) -> v2.UploadBatchReply:
-        return self.harvest.UploadBatch(self.batch(*contents), timeout=timeout)
+        return self.harvest.UploadBatch(self.batch(*contents), timeout=timeout or self._call_seconds)
 
     def harvest_files(self, files: Mapping[str, bytes]) -> int:
         """Announce files until all are acknowledged, uploading what is asked for; how many were uploaded."""
@@ -128,7 +134,7 @@ class Pod:
         found: list[v2.Reference] = []
         request = v2.ReferencesRequest(filter=v2.Filter(**filters), limit=10_000)
         while True:
-            reply = self.query.References(request, timeout=CALL_SECONDS)
+            reply = self.query.References(request, timeout=self._call_seconds)
             found += reply.references
             if not reply.next_cursor:
                 return found
@@ -138,14 +144,14 @@ class Pod:
         found: list[v2.FileSummary] = []
         request = v2.FilesRequest(filter=v2.Filter(**filters), limit=10_000)
         while True:
-            reply = self.query.Files(request, timeout=CALL_SECONDS)
+            reply = self.query.Files(request, timeout=self._call_seconds)
             found += reply.files
             if not reply.next_cursor:
                 return found
             request.cursor = reply.next_cursor
 
     def content(self, sha256: bytes, offset: int = 0) -> bytes:
-        replies = self.query.Content(v2.ContentRequest(sha256=sha256, offset=offset), timeout=CALL_SECONDS)
+        replies = self.query.Content(v2.ContentRequest(sha256=sha256, offset=offset), timeout=self._call_seconds)
         return b"".join(reply.chunk for reply in replies)
 
 
