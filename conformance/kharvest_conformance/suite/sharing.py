@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
@@ -18,6 +19,9 @@ from kharvest_conformance.tasks import BATCH_FILES, Harvest, RecordOne, WriteBat
 PROCESSES = 3
 ROUNDS = 40
 WRITTEN_BATCHES = 6
+MOST_TIMES = 6
+LEAST_LOOKS = 100
+"""How often readers look while batches are written: each look meets the middle of a batch by chance."""
 FILE = File("/etc/app.conf", Sample(100_000, 1))
 TOGETHER = "Several processes may have the same data open at once"
 SEEN = "each sees what the others have written"
@@ -44,17 +48,22 @@ class SharingTests(Base):
         store, worker = place.open(), place.worker()
         worker.ready()
         done = threading.Event()
+        looks = itertools.count()
 
         def write() -> None:
             try:
-                worker.start(WriteBatches(WRITTEN_BATCHES))
-                worker.report()
+                for _time in range(MOST_TIMES):
+                    worker.start(WriteBatches(WRITTEN_BATCHES))
+                    worker.report()
+                    if next(looks) >= LEAST_LOOKS:
+                        break
             finally:
                 done.set()
 
         def look() -> None:
             while not done.is_set():
                 _assert_whole(store)
+                next(looks)
 
         at_once(write, look)
 
