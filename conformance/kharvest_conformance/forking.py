@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import pickle
+import select
 import signal
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,12 +39,17 @@ class InFork:
         task: the task of the child.
         beside: what is done meanwhile, on the handle that was open before.
         kill_at: at which report of the child it is killed; 0 for none but `KILL_ME`.
+        after: so many reports come before those that `kill_at` counts. They are of the same work, and tell how long
+            each part of it takes.
+        share: how much of the time of the part that `kill_at` names goes by until it is killed.
     """
 
     opener: Opener
     task: Task
     beside: Task | None = None
     kill_at: int = 0
+    after: int = 0
+    share: float = 0.0
 
     def leases(self) -> dict[str, set[bytes]]:
         """What both may claim."""
@@ -64,6 +71,7 @@ class InFork:
             os.waitpid(child, 0)
 
     def _answer(self, child: int, reading: int) -> object:
+        moments: list[float] = []
         with os.fdopen(reading, "rb") as reports:
             for number in itertools.count(1):
                 try:
@@ -74,7 +82,13 @@ class InFork:
                     raise AssertionError(f"in a forked process:\n{value}")
                 if kind == "answer":
                     return value
-                if value == KILL_ME or number == self.kill_at:
+                moments.append(time.monotonic())
+                if value == KILL_ME:
+                    os.kill(child, signal.SIGKILL)
+                elif self.kill_at and number == self.after + self.kill_at:
+                    if self.after:
+                        begun, ended = moments[self.kill_at - 1 : self.kill_at + 1]
+                        select.select([reports], [], [], (ended - begun) * self.share)
                     os.kill(child, signal.SIGKILL)
         return KILLED
 

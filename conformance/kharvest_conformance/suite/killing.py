@@ -34,6 +34,8 @@ STALLS = tuple(
     for after in (STALLED // 2, STALLED + STALLED // 2)  # drawn for the first time, and for the second
 )
 LATE_NS = 10**12
+SHARES = (0.35, 0.5, 0.65)
+"""Where in its time a write is killed."""
 
 
 @thorough
@@ -72,10 +74,15 @@ class KillingTests(Base):
     def test_a_process_that_is_killed_at_any_moment_stops_no_other(self, place: Place) -> None:
         store, worker = place.open(), place.worker()
         worker.ready()
-        for kill_at in range(1, Churn.kinds + 1):
-            # It reports before each write: so it is killed in each kind of them, where it has just begun.
-            beside = Use("beside") if kill_at % 2 else None
-            worker.start(InFork(place.opener(), Churn(), beside, kill_at))
+        # It reports before each write: so it is killed in each kind of them, once in its middle, and in some where they
+        # have just begun, with others beside them.
+        kills = [
+            InFork(place.opener(), Churn(), None, kill_at, Churn.kinds, SHARES[kill_at % len(SHARES)])
+            for kill_at in range(1, Churn.kinds + 1)
+        ]
+        kills += [InFork(place.opener(), Churn(), Use("beside"), kill_at) for kill_at in range(1, Churn.kinds + 1, 2)]
+        for kill in kills:
+            worker.start(kill)
             assert worker.report() == KILLED
             Use("the one that was open").run(store)
             counts = Churn.counts(store)
