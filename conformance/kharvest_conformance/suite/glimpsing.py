@@ -34,6 +34,9 @@ PEEKS = 2000
 MEETING_SECONDS = 0.005
 """How long one call waits in its middle for another, which may have to wait for its end."""
 MEETINGS = 4
+PUTS = 16
+AGAIN = 4
+"""How often the questions that a store may remember an answer to are the first to see a write."""
 ASKED_AFTERWARDS = 4
 """How many questions are asked again when a write has ended: the one that was asked all the while, and others."""
 Question = Callable[[Store], int | None]
@@ -100,17 +103,17 @@ class GlimpsingTests(Base):
     @clause("store", "what a batch wrote is in an answer whole")
     def test_what_one_question_shows_of_a_write_every_later_one_shows(self, store: Store) -> None:
         names = list(_Batch(0).questions())
-        for number in range(len(names)):
+        for number, first in enumerate([*names, *("known", "newest", "one path") * AGAIN]):
             batch = _Batch(number)
             store.put(batch.body.content, batch.body.chunks())
-            order = [*names[number:], *names[:number]]
+            order = [*names[names.index(first) :], *names[: names.index(first)]]
             _watch(store, batch, order, 0, SIZE, partial(batch.write, store))
             order = [order[0], *order[:0:-1]]
             _watch(store, batch, order, SIZE, 0, partial(store.forget, Query(namespace=f"space-{number}")))
 
     @clause("store", "Calls that come at once take effect in some order.")
     def test_what_was_looked_for_while_it_was_put_is_there_afterwards(self, store: Store) -> None:
-        for number in range(MEETINGS):
+        for number in range(PUTS):
             file = File("/glimpse", Sample(50, number))
             done = threading.Event()
 

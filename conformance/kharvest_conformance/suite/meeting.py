@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -135,11 +136,25 @@ class MeetingTests(Base):
         put(store, *MEETING_FILES)
         worker = place.worker()
         worker.ready()
-        worker.start(Meet(0, MEETINGS))
-        outcomes = [meet(store, 1, MEETINGS)]
-        answer = worker.report()
-        assert isinstance(answer, tuple)
-        outcomes.append(answer)
+        worker.start(Meet(0, 2 * MEETINGS))
+        outcomes: list[tuple[int, int, list[Reference]]] = []
+        done = threading.Event()
+
+        def meet_it() -> None:
+            for writer in itertools.count(1, 2):
+                outcomes.append(meet(store, writer, MEETINGS))
+                if done.is_set():
+                    break
+
+        def wait_for_it() -> None:
+            try:
+                answer = worker.report()
+                assert isinstance(answer, tuple)
+                outcomes.append(answer)
+            finally:
+                done.set()
+
+        at_once(meet_it, wait_for_it)
         _assert_met(store, outcomes)
 
     @clause("ContentStore.discard", "neither fails for another reason than that the content is not there")
@@ -256,7 +271,7 @@ def _assert_met(store: Store, outcomes: list[tuple[int, int, list[Reference]]]) 
     assert len(found) == recorded - forgotten, (
         f"{recorded} were recorded, {forgotten} forgotten, {len(found)} are there"
     )
-    turns = [meeting_turn(number) for number in range(MEETINGS)]
+    turns = [meeting_turn(number) for number in range(2 * MEETINGS)]
     files = dict(MEETING_NAMED) | {file.signature: file.content for file in turns}
     named: set[Signature] = {one.signature for one in found if not one.signature.is_removal}
     assert store.known(files.keys()) == {one: files[one] for one in named}, "what is known is not what references name"
