@@ -19,6 +19,7 @@ PROCESSES = 3
 KEYS = 40
 FEW = 10
 ROUNDS = 15
+RELEASES = 40
 SOME_TIME_NS = 100
 ONE_WINS = "Of several takers exactly one wins."
 
@@ -148,7 +149,7 @@ def _assert_shared_out(stores: Sequence[Store], seed: int) -> None:
 def _assert_late_releases_change_nothing(releasing: Store, claiming: Store) -> None:
     keys = [b"%d" % number for number in range(KEYS)]
     claiming.claim(keys, "holder 0", 0, SOME_TIME_NS)
-    for number in range(ROUNDS):
+    for number in range(RELEASES):
         before, holder, start_ns = f"holder {number}", f"holder {number + 1}", SOME_TIME_NS * (number + 1)
         batches = [[key] for key in keys[:FEW]] if number % 2 else [keys]
 

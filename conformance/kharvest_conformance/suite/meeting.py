@@ -31,7 +31,7 @@ from kharvest_conformance.walks import walk, walk_files
 TODAY = 1_764_000_000_123_456_789
 BODY = Sample(30)
 SIZE = 300
-ROUNDS = 4
+ROUNDS = 8
 MEETINGS = 8
 WHOLE = "each read shows one moment: what a batch wrote is in an answer whole"
 NONE_FAILS = "None fails because others are under way."
