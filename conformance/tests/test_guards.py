@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_a_fast_run_leaves_out_what_is_thorough_and_never_conforms(author: Autho
     assert code == 0, output
     assert report["verdict"] == "incomplete"
     assert large in report["deselected"]
-    assert large in output
+    assert re.search(r"left out \d+ tests: there is no verdict", output)
     assert "fast run" in output
     assert f"{FAST_EXAMPLES} examples" in output
     code, output, report = author.run("--kharvest-fast", "--kharvest-examples=7", "-k", CLOSE)
