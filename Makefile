@@ -3,7 +3,9 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := .venv/bin
+# Where the environment is: another one for another version of Python.
+VENV ?= .venv
+BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 PROJECTS := . $(dir $(wildcard backends/*/pyproject.toml conformance/pyproject.toml))
 # Tests wait for servers and processes more than they compute.
@@ -11,15 +13,15 @@ WORKERS ?= 4
 # A backend is never looked for on a registry: all of ours come from this tree.
 EDITABLE := $(addprefix -e ,$(PROJECTS:/=))
 
-.PHONY: help setup test quick zoo check docs format lint types generated demo bench constraints clean
+.PHONY: help setup test quick versions zoo check docs format lint types generated demo bench constraints clean
 
 help:  ## list these verbs
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
 
-setup: .venv/complete  ## make an environment in .venv with everything that development needs
+setup: $(VENV)/complete  ## make an environment in .venv with everything that development needs
 
-.venv/complete: constraints.txt requirements-dev.txt $(addsuffix pyproject.toml,$(filter-out .,$(PROJECTS))) pyproject.toml
-	$(PYTHON) -m venv --clear .venv
+$(VENV)/complete: constraints.txt requirements-dev.txt $(addsuffix pyproject.toml,$(filter-out .,$(PROJECTS))) pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --constraint constraints.txt --requirement requirements-dev.txt $(EDITABLE)
 	touch $@
 
@@ -28,6 +30,12 @@ test: setup  ## run all tests, a few files at a time
 
 quick: setup  ## run the tests that take no more than a few seconds each
 	$(BIN)/pytest -m "not slow"
+
+versions:  ## run the fast tests on the other versions of Python that are installed
+	for version in 3.12 3.13; do \
+	    if python=$$(.ci/python $$version); then $(MAKE) quick PYTHON=$$python VENV=.venv-$$version; \
+	    else echo "Python $$version is not installed"; fi; \
+	done
 
 zoo: setup  ## measure the conformance suite: broken stores, generated faults and mutants that it catches (half an hour)
 	$(BIN)/python -m kharvest_zoo
