@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -61,7 +61,7 @@ class GuardedStore:
     def read(self, sha256: bytes, offset: int = 0) -> Iterator[bytes]:
         """As the contract says. What is wrong with the first chunk is raised here."""
         chunks = self._drawn("read", lambda: self._store.read(sha256=sha256, offset=offset))
-        return _resumed(list(islice(chunks, 1)), chunks)
+        return _Resumed(list(islice(chunks, 1)), chunks)
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
         with self._call("present"):
@@ -127,7 +127,7 @@ class GuardedStore:
         finally:
             self._observe(operation, call.seconds, call.failure)
 
-    def _drawn(self, operation: str, ask: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+    def _drawn(self, operation: str, ask: Callable[[], Iterator[Item]]) -> Generator[Item, None, None]:
         """Draw from an iterator of the store, as one call."""
         call = _Call(operation)
         try:
@@ -182,10 +182,23 @@ def _next(items: Iterator[Item]) -> tuple[Item, ...]:
         return ()
 
 
-def _resumed(first: Sequence[Item], rest: Iterator[Item]) -> Iterator[Item]:
-    yield from first
-    if first:
-        yield from rest
+class _Resumed(Iterator[Item]):
+    """Items of which the first were drawn already.
+
+    No generator: closing one that nobody has drawn from leaves what it would draw open, from Python 3.12 on.
+    """
+
+    def __init__(self, first: list[Item], rest: Generator[Item, None, None]) -> None:
+        self._first = first
+        self._rest = rest
+
+    def __next__(self) -> Item:
+        return self._first.pop(0) if self._first else next(self._rest)
+
+    def close(self) -> None:
+        """End the call on the store."""
+        self._first.clear()
+        self._rest.close()
 
 
 class _Verified:
