@@ -24,8 +24,8 @@ from typing import Any
 import grpc
 from load import Load, announce, chunks, upload_all
 
-from kharvest.client.send.uploads import MAX_BATCHES, MAX_FILES
-from kharvest.server.config import CLIENT_UPLOADS, MAX_UPLOAD_BATCH_BYTES
+from kharvest.client._send.uploads import MAX_BATCHES, MAX_FILES
+from kharvest.server._config import CLIENT_UPLOADS, MAX_UPLOAD_BATCH_BYTES
 from kharvest.wire import v2_pb2 as v2
 from kharvest.wire.v2_pb2_grpc import HarvestStub
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from kharvest.spi import Store
-from kharvest_conformance.room import size_at
+from kharvest_conformance._room import size_at
 
 
 class Harness(ABC):

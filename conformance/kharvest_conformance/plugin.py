@@ -14,13 +14,11 @@ import pytest
 
 from kharvest.spi import KharvestError
 from kharvest_conformance import __version__
-from kharvest_conformance.clauses import Clause, clause_broken_by, clause_of, is_thorough
-from kharvest_conformance.deviations import read_deviations
-from kharvest_conformance.outputs import Outputs
-from kharvest_conformance.patience import DEFAULT_PATIENCE_SECONDS, PATIENCE, check_patience
-from kharvest_conformance.registered import registered
-from kharvest_conformance.report import Outcome, Report, Result, StoreReport, bounded_detail
-from kharvest_conformance.session import (
+from kharvest_conformance._clauses import Clause, clause_broken_by, clause_of, is_thorough
+from kharvest_conformance._deviations import read_deviations
+from kharvest_conformance._patience import DEFAULT_PATIENCE_SECONDS, PATIENCE, check_patience
+from kharvest_conformance._report import Outcome, Report, Result, StoreReport, bounded_detail
+from kharvest_conformance._session import (
     DEFAULT_EXAMPLES,
     DEFAULT_SEED,
     FAILED,
@@ -32,6 +30,8 @@ from kharvest_conformance.session import (
     class_node,
     parse_seed,
 )
+from kharvest_conformance.outputs import Outputs
+from kharvest_conformance.registered import registered
 
 SUITE_VERSION = (int(__version__.split(".")[0]), int(__version__.split(".")[1]))
 _SNIPPET = "what was done: run this to see it again"
@@ -165,7 +165,7 @@ def _leave_out(left_out: list[pytest.Function], items: list[pytest.Item]) -> Non
 
 
 def _suite_tests() -> Mapping[str, object]:
-    from kharvest_conformance.suite.whole import SUITE_TESTS  # noqa: PLC0415  # only where its tests are run
+    from kharvest_conformance.suite._whole import SUITE_TESTS  # noqa: PLC0415  # only where its tests are run
 
     return SUITE_TESTS
 

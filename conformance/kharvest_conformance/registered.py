@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 from kharvest.registry import open_store
 from kharvest.spi import ENTRY_POINT_GROUP, KharvestError, Store, mask_url, scheme_of
-from kharvest_conformance.emptying import empty, is_empty
+from kharvest_conformance._emptying import empty, is_empty
+from kharvest_conformance._room import size_at
 from kharvest_conformance.harness import Harness
-from kharvest_conformance.room import size_at
 
 _FROM_ENVIRONMENT = "env:"
 

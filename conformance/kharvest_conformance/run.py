@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from kharvest.spi import InvalidValue, KharvestError
-from kharvest_conformance.deviations import read_deviations
-from kharvest_conformance.patience import DEFAULT_PATIENCE_SECONDS, check_patience
+from kharvest_conformance._deviations import read_deviations
+from kharvest_conformance._patience import DEFAULT_PATIENCE_SECONDS, check_patience
+from kharvest_conformance._report import Report
+from kharvest_conformance._session import DEFAULT_EXAMPLES, SESSION, parse_seed
 from kharvest_conformance.registered import registered
-from kharvest_conformance.report import Report
-from kharvest_conformance.session import DEFAULT_EXAMPLES, SESSION, parse_seed
 
 HANG_SECONDS = 300
 """After as long in one test, at the usual depth, the stacks of all threads are shown."""
@@ -73,7 +73,7 @@ def run_suite(
         InvalidValue: an argument cannot be used.
         KharvestError: the store cannot be opened, or the run broke off.
     """
-    from kharvest_conformance.suite.whole import SUITE_TESTS  # noqa: PLC0415  # pytest must be told of it first
+    from kharvest_conformance.suite._whole import SUITE_TESTS  # noqa: PLC0415  # pytest must be told of it first
 
     if examples is not None and examples < 1:
         raise InvalidValue("examples", f"{examples} are too few", "give at least 1")

@@ -16,7 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from kharvest.spi import SPI_VERSION, backend, content_errors, cursor, errors, values
+from kharvest.spi import SPI_VERSION, backend
+from kharvest.spi import _content_errors as content_errors
+from kharvest.spi import _cursor as cursor
+from kharvest.spi import _errors as errors
+from kharvest.spi import _values as values
 from kharvest_zoo.sentences import clauses_of, elsewhere, members, of, unheld
 
 PAGE = Path(__file__).parents[2] / "docs" / "spi.md"

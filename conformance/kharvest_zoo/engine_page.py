@@ -11,12 +11,13 @@ import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from kharvest.records import Engine, View, engine
-from kharvest_conformance.engines.committing import CommittingTests
-from kharvest_conformance.engines.handles import HandleTests
-from kharvest_conformance.engines.limits import LimitTests
-from kharvest_conformance.engines.reading import ReadingTests
-from kharvest_conformance.engines.viewing import ViewingTests
+from kharvest.records import Engine, View
+from kharvest.records import _engine as engine
+from kharvest_conformance.engines._committing import CommittingTests
+from kharvest_conformance.engines._handles import HandleTests
+from kharvest_conformance.engines._limits import LimitTests
+from kharvest_conformance.engines._reading import ReadingTests
+from kharvest_conformance.engines._viewing import ViewingTests
 from kharvest_zoo.contract_page import code_of, constants
 
 PAGE = Path(__file__).parents[2] / "docs" / "engine.md"

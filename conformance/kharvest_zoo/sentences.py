@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from kharvest.spi import store, values
-from kharvest_conformance.clauses import Clause, clause_of
+from kharvest.spi import _values as values
+from kharvest.spi import store
+from kharvest_conformance._clauses import Clause, clause_of
 from kharvest_conformance.suite import SUITE_TESTS
 
 _SENTENCE = re.compile(r".+?(?:[.;](?=\s+[A-Z`])|$)")

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 import kharvest_conformance
+from kharvest_conformance._session import DEFAULT_EXAMPLES, SESSION
 from kharvest_conformance.harness import Harness
-from kharvest_conformance.session import DEFAULT_EXAMPLES, SESSION
 
 _OPTIONS = [
     *("-c", os.devnull, "--rootdir", str(Path(kharvest_conformance.__file__).parent), "--noconftest"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kharvest_conformance.clauses import clause_of
+from kharvest_conformance._clauses import clause_of
 from kharvest_conformance.engines import ENGINE_TESTS
 from kharvest_conformance.suite import SUITE_TESTS
 from kharvest_zoo import engine_page

@@ -16,8 +16,8 @@ import pluggy
 import pytest
 
 import kharvest_conformance
-from kharvest_conformance.samples import Sample, removed
-from kharvest_conformance.session import FAST_EXAMPLES
+from kharvest_conformance._samples import Sample, removed
+from kharvest_conformance._session import FAST_EXAMPLES
 from kharvest_conformance.suite import SUITE_TESTS
 from kharvest_zoo.filed import FiledStore
 
@@ -123,7 +123,7 @@ def test_the_command_takes_deviations(kharvest: Run, tmp_path: Path) -> None:
 def test_a_store_that_is_not_empty_is_left_alone(kharvest: Run, tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     url = f"zoo:FiledStore,{path}"
-    fill = "import sys; from kharvest_zoo.filed import FiledStore; from kharvest_conformance.samples import Sample; "
+    fill = "import sys; from kharvest_zoo.filed import FiledStore; from kharvest_conformance._samples import Sample; "
     fill += "s = FiledStore(sys.argv[1]); s.put(Sample(5).content, Sample(5).chunks()); s.close()"
     subprocess.run([sys.executable, "-c", fill, str(path)], check=True)
     before = path.read_bytes()
@@ -268,7 +268,7 @@ def test_the_plug_in_costs_other_runs_no_random_tests(tmp_path: Path) -> None:
 
 
 def test_worker_processes_load_neither_pytest_nor_hypothesis(tmp_path: Path) -> None:
-    program = "import sys, kharvest_conformance.worker, kharvest_conformance.tasks; "
+    program = "import sys, kharvest_conformance._worker, kharvest_conformance._tasks; "
     program += "print([m for m in sys.modules if m in ('hypothesis', 'pytest')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "[]\n"

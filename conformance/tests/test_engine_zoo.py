@@ -14,9 +14,9 @@ import pytest
 
 from kharvest.records import Engine
 from kharvest.spi import StoreFull
+from kharvest_conformance._patience import PATIENCE
 from kharvest_conformance.engines import ENGINE_TESTS, EngineHarness, EngineSuite
-from kharvest_conformance.engines.harness import Place
-from kharvest_conformance.patience import PATIENCE
+from kharvest_conformance.engines._harness import Place
 from kharvest_zoo.engines.faults import CAUGHT_BY, StaysOpen
 from kharvest_zoo.engines.plain import PlainEngine
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kharvest_conformance.clauses import Clause, clause_of, is_thorough
-from kharvest_conformance.session import FAST_EXAMPLES
+from kharvest_conformance._clauses import Clause, clause_of, is_thorough
+from kharvest_conformance._session import FAST_EXAMPLES
 from kharvest_conformance.suite import SUITE_TESTS, Suite
 
 CLOSE = "test_close_can_be_called_twice"
@@ -232,7 +232,7 @@ def test_a_new_test_is_a_warning_for_one_minor_version(author: Author) -> None:
     author.write("import kharvest_conformance.plugin as plugin\nplugin.SUITE_VERSION = (0, 2)\n", "conftest.py")
     author.write(
         AUTHORS_FILE.replace("KIND", "PlainStore")
-        + "    from kharvest_conformance.clauses import clause\n"
+        + "    from kharvest_conformance._clauses import clause\n"
         + "    @clause('store', 'something new', since=(0, 2))\n    def test_new(self, store): assert not store\n"
     )
     code, output, report = author.run("-k", f"{CLOSE} or test_new")

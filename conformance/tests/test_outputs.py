@@ -12,11 +12,11 @@ import junitparser
 import pytest
 
 from kharvest.spi import Capability, InvalidValue, KharvestError
-from kharvest_conformance.clauses import Clause
+from kharvest_conformance._clauses import Clause
+from kharvest_conformance._report import MAX_DETAIL_CHARACTERS, Outcome, Report, Result, StoreReport, bounded_detail
 from kharvest_conformance.outputs import Outputs
-from kharvest_conformance.outputs.badge import badge_of
-from kharvest_conformance.outputs.junit import junit_of
-from kharvest_conformance.report import MAX_DETAIL_CHARACTERS, Outcome, Report, Result, StoreReport, bounded_detail
+from kharvest_conformance.outputs._badge import badge_of
+from kharvest_conformance.outputs._junit import junit_of
 
 PUT = Clause(place="ContentStore.put", words="Store the bytes of `content`.")
 EVERYTHING = "".join(map(chr, (*range(0x300), 0xD800, 0xDFFF, 0xFFFE, 0xFFFF, 0x1F680, 0x10FFFF))) + "]]><!--&amp;"

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from kharvest_conformance.patience import Patience
+from kharvest_conformance._patience import Patience
 
 SECONDS = 0.2
 

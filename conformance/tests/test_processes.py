@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kharvest_conformance.place import Place
-from kharvest_conformance.processes import Processes, Worker
-from kharvest_conformance.tasks import Now
+from kharvest_conformance._place import Place
+from kharvest_conformance._processes import Processes, Worker
+from kharvest_conformance._tasks import Now
 from kharvest_zoo.harness import ZooHarness
 
 HAS_A_THREAD = """

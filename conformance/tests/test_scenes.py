@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kharvest.spi import Query
-from kharvest_conformance.model import matching
-from kharvest_conformance.suite.combining import combined, scene
+from kharvest_conformance._model import matching
+from kharvest_conformance.suite._combining import combined, scene
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

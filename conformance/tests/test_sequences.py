@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kharvest_conformance.depth import Depth
-from kharvest_conformance.place import Places
-from kharvest_conformance.processes import Processes
-from kharvest_conformance.session import DEFAULT_EXAMPLES
-from kharvest_conformance.suite.interest import Interest
-from kharvest_conformance.suite.sequences import StoreMachine
+from kharvest_conformance._depth import Depth
+from kharvest_conformance._place import Places
+from kharvest_conformance._processes import Processes
+from kharvest_conformance._session import DEFAULT_EXAMPLES
+from kharvest_conformance.suite._interest import Interest
+from kharvest_conformance.suite._sequences import StoreMachine
 from kharvest_zoo.harness import ZooHarness
 from kharvest_zoo.kinds import KINDS
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import kharvest.spi
-from kharvest.spi import mask_url, store, values
+from kharvest.spi import _values as values
+from kharvest.spi import mask_url, store
 from kharvest_conformance import suite
-from kharvest_conformance.clauses import clause_of
+from kharvest_conformance._clauses import clause_of
 from kharvest_conformance.registered import registered
 from kharvest_conformance.suite import SUITE_TESTS
 from kharvest_zoo.fault import CAUGHT_BY

@@ -7,16 +7,16 @@ It imports grpc, protobuf and the standard library, and watchdog when it watches
 pod pays for what a sidecar imports.
 """
 
-from kharvest.client.client import Client
-from kharvest.client.config.client_config import SETTINGS, ClientConfig, Setting
-from kharvest.client.config.kinds import Shape
-from kharvest.client.config.loading import ConfigSource, Settings
-from kharvest.client.config.rules import Rule, directory_rule, glob_rule, path_rule
-from kharvest.client.errors import ClientError, ConfigurationError, ForkedError
-from kharvest.client.health import Health
-from kharvest.client.once import GivenUp, Summary, harvest_once
-from kharvest.client.status import Problem, Status
-from kharvest.client.watch.search import find_files
+from kharvest.client._client import Client
+from kharvest.client._config.client_config import SETTINGS, ClientConfig, Setting
+from kharvest.client._config.kinds import Shape
+from kharvest.client._config.loading import ConfigSource, Settings
+from kharvest.client._config.rules import Rule, directory_rule, glob_rule, path_rule
+from kharvest.client._errors import ClientError, ConfigurationError, ForkedError
+from kharvest.client._health import Health
+from kharvest.client._once import GivenUp, Summary, harvest_once
+from kharvest.client._status import Problem, Status
+from kharvest.client._watch.search import find_files
 
 __all__ = [
     "SETTINGS",

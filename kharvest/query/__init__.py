@@ -5,11 +5,11 @@ with QueryClient("127.0.0.1:50051") as client:
         print(reference.pod, reference.path, reference.observed_at)
 """
 
-from kharvest.query.client import QueryClient
-from kharvest.query.errors import QueryFailed, ServerUnavailable
-from kharvest.query.filters import Filter, check_glob, check_name, check_path
-from kharvest.query.times import Time, format_time, time_ns
-from kharvest.query.values import FoundFile, FoundReference
+from kharvest.query._client import QueryClient
+from kharvest.query._errors import QueryFailed, ServerUnavailable
+from kharvest.query._filters import Filter, check_glob, check_name, check_path
+from kharvest.query._times import Time, format_time, time_ns
+from kharvest.query._values import FoundFile, FoundReference
 
 __all__ = [
     "Filter",

@@ -4,7 +4,7 @@ Whoever has such a map writes an `Engine` for it, and `RecordStore` makes a `Ref
 Imports the standard library and `kharvest.spi` only.
 """
 
-from kharvest.records.engine import (
+from kharvest.records._engine import (
     MAX_COMMIT_BYTES,
     MAX_COMMIT_ROWS,
     MAX_KEY_BYTES,
@@ -13,8 +13,8 @@ from kharvest.records.engine import (
     Row,
     View,
 )
-from kharvest.records.memory import MemoryEngine
-from kharvest.records.store import RecordStore
+from kharvest.records._memory import MemoryEngine
+from kharvest.records._store import RecordStore
 
 __all__ = [
     "MAX_COMMIT_BYTES",

@@ -1,6 +1,6 @@
 """From a store's URL to an opened store: finds backends, loads the one that serves the URL, wraps what it opens."""
 
-from kharvest.registry.errors import (
+from kharvest.registry._errors import (
     BackendBroken,
     BackendFailed,
     BackendNotInstalled,
@@ -9,10 +9,10 @@ from kharvest.registry.errors import (
     SchemeClaimedTwice,
     UnknownScheme,
 )
-from kharvest.registry.guarded import StoreListener
-from kharvest.registry.opening import open_store
-from kharvest.registry.plugins import OUR_BACKENDS, Installed, survey
-from kharvest.registry.secrets import Secrets
+from kharvest.registry._guarded import StoreListener
+from kharvest.registry._opening import open_store
+from kharvest.registry._plugins import OUR_BACKENDS, Installed, survey
+from kharvest.registry._secrets import Secrets
 
 __all__ = [
     "OUR_BACKENDS",

@@ -3,10 +3,9 @@
 Imports the standard library and pluggy only.
 """
 
-from kharvest.spi.backend import ENTRY_POINT_GROUP, SPI_VERSION, Backend, hookimpl
-from kharvest.spi.content_errors import Conflict, ContentMismatch, UnknownContent
-from kharvest.spi.cursor import decode_cursor, encode_cursor
-from kharvest.spi.errors import (
+from kharvest.spi._content_errors import Conflict, ContentMismatch, UnknownContent
+from kharvest.spi._cursor import decode_cursor, encode_cursor
+from kharvest.spi._errors import (
     IncompatibleSchema,
     InvalidCursor,
     InvalidStoreURL,
@@ -20,11 +19,10 @@ from kharvest.spi.errors import (
     StoreUnavailable,
     Unsupported,
 )
-from kharvest.spi.groups import GroupCommit
-from kharvest.spi.paging import follow
-from kharvest.spi.store import Capability, ContentStore, Opened, ReferenceStore, Store
-from kharvest.spi.urls import mask_url, scheme_of, secrets_of
-from kharvest.spi.values import (
+from kharvest.spi._groups import GroupCommit
+from kharvest.spi._paging import follow
+from kharvest.spi._urls import mask_url, scheme_of, secrets_of
+from kharvest.spi._values import (
     MAX_BATCH,
     MAX_BATCH_BYTES,
     MAX_CHUNK_BYTES,
@@ -50,6 +48,8 @@ from kharvest.spi.values import (
     Signature,
     Timeline,
 )
+from kharvest.spi.backend import ENTRY_POINT_GROUP, SPI_VERSION, Backend, hookimpl
+from kharvest.spi.store import Capability, ContentStore, Opened, ReferenceStore, Store
 
 __all__ = [
     "ENTRY_POINT_GROUP",

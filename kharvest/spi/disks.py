@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from kharvest.spi.errors import StoreDenied, StoreError, StoreFull, StoreReplaced, StoreUnavailable
+from kharvest.spi._errors import StoreDenied, StoreError, StoreFull, StoreReplaced, StoreUnavailable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})

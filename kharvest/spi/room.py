@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from kharvest.spi.errors import StoreFull
+from kharvest.spi._errors import StoreFull
 
 _LOG_BYTES = 64 * 2**20
 """How large a write-ahead log may grow before its pages are moved into the file: a page changed ten times until then is

@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
-from kharvest.spi.values import Content, FileSummary, Page, Query, Reference, Signature, Timeline
+from kharvest.spi._values import Content, FileSummary, Page, Query, Reference, Signature, Timeline
 
 
 class Capability(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from kharvest.client.events import Event, EventQueue
+from kharvest.client._events import Event, EventQueue
 
 
 def taken(events: EventQueue) -> list[Event]:

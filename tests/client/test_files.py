@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kharvest.client.errors import Changed, Gone, Unreadable
-from kharvest.client.watch.content import READ_BYTES, look, read_version
-from kharvest.client.watch.location import Location
+from kharvest.client._errors import Changed, Gone, Unreadable
+from kharvest.client._watch.content import READ_BYTES, look, read_version
+from kharvest.client._watch.location import Location
 
 
 def never() -> bool:

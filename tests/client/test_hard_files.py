@@ -20,13 +20,13 @@ from harness import Pod, ServerThread
 
 from client.watched import PATIENCE_SECONDS, SETTLE_SECONDS, Volume, Watched, config, md5, until
 from kharvest.client import Client, harvest_once
-from kharvest.client.config.rules import Rule
-from kharvest.client.errors import Changed, Unreadable
-from kharvest.client.send.sender import Sender
-from kharvest.client.watch import search
-from kharvest.client.watch.content import READ_BYTES, Reading, ReadLimits, read_version
-from kharvest.client.watch.location import Location
-from kharvest.client.watch.search import Found, find
+from kharvest.client._config.rules import Rule
+from kharvest.client._errors import Changed, Unreadable
+from kharvest.client._send.sender import Sender
+from kharvest.client._watch import search
+from kharvest.client._watch.content import READ_BYTES, Reading, ReadLimits, read_version
+from kharvest.client._watch.location import Location
+from kharvest.client._watch.search import Found, find
 
 
 @pytest.fixture

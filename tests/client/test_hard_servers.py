@@ -15,7 +15,7 @@ import pytest
 from client.scripted import BATCHES, LIMITS, Context, ScriptedServer, acknowledge, ask_for_all, receive, refuse
 from client.watched import config, until
 from kharvest.client import Client, harvest_once
-from kharvest.client.once import GivenUp
+from kharvest.client._once import GivenUp
 from kharvest.wire import v2_pb2 as v2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from kharvest.client.watch.links import Entry, Tracer
+from kharvest.client._watch.links import Entry, Tracer
 
 
 def trace(path: Path | str) -> list[tuple[str, str]]:

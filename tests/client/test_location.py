@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kharvest.client.watch import location
-from kharvest.client.watch.location import LeadsOut, Location
+from kharvest.client._watch import location
+from kharvest.client._watch.location import LeadsOut, Location
 
 Content = Callable[[Location], str]
 

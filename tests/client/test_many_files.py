@@ -14,7 +14,7 @@ from harness.statements import statements_executed
 
 from client.watched import config
 from kharvest.client import Summary, harvest_once
-from kharvest.server.harvest import HarvestService
+from kharvest.server._harvest import HarvestService
 
 FILES = 10_000
 

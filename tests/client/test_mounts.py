@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from client.watched import until
-from kharvest.client.config.rules import path_rule
-from kharvest.client.events import EventQueue
-from kharvest.client.watch.changes import Changes
-from kharvest.client.watch.directories import Directories
-from kharvest.client.watch.files import WatchedFile
-from kharvest.client.watch.links import Entry
-from kharvest.client.watch.mounts import Mounts
+from kharvest.client._config.rules import path_rule
+from kharvest.client._events import EventQueue
+from kharvest.client._watch.changes import Changes
+from kharvest.client._watch.directories import Directories
+from kharvest.client._watch.files import WatchedFile
+from kharvest.client._watch.links import Entry
+from kharvest.client._watch.mounts import Mounts
 
 TABLE = """\
 22 27 0:21 / /proc rw,nosuid shared:12 - proc proc rw

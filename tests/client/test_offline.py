@@ -13,10 +13,10 @@ from harness import Pod, ServerProcess, ServerThread
 
 from client.watched import PATIENCE_SECONDS, config, md5, until
 from kharvest.client import Client
-from kharvest.client.backoff import Backoff
-from kharvest.client.send.announced_path import AnnouncedPath
-from kharvest.client.send.server_state import CHECK_SECONDS
-from kharvest.client.watch.files import WatchedFile
+from kharvest.client._backoff import Backoff
+from kharvest.client._send.announced_path import AnnouncedPath
+from kharvest.client._send.server_state import CHECK_SECONDS
+from kharvest.client._watch.files import WatchedFile
 
 
 def recorded(address: str) -> dict[str, list[bytes]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from kharvest.client.config.rules import path_rule
-from kharvest.client.watch.content import Reading, Stamp, Version
-from kharvest.client.watch.files import WatchedFile
-from kharvest.client.watch.location import Location
-from kharvest.client.watch.rehashing import RehashRounds
+from kharvest.client._config.rules import path_rule
+from kharvest.client._watch.content import Reading, Stamp, Version
+from kharvest.client._watch.files import WatchedFile
+from kharvest.client._watch.location import Location
+from kharvest.client._watch.rehashing import RehashRounds
 
 
 def read_file(path: str) -> WatchedFile:

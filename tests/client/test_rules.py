@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kharvest.client import ConfigurationError, directory_rule, glob_rule
-from kharvest.client.watch.search import find
+from kharvest.client._watch.search import find
 
 TREE = ("a.yaml", "b.txt", ".hidden.yaml", "one/a.yaml", "one/two/a.yaml", "one/two/b.txt", "one/.git/config.yaml")
 

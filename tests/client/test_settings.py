@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kharvest.client import ClientConfig, ConfigurationError, Settings
-from kharvest.client.config.kinds import parse_size
+from kharvest.client._config.kinds import parse_size
 
 YAML = """\
 server: kharvest:50051

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from kharvest.client import ClientConfig
-from kharvest.client.config.rules import path_rule
-from kharvest.client.errors import Changed
-from kharvest.client.events import Event, EventQueue
-from kharvest.client.watch.content import Reading
-from kharvest.client.watch.files import WatchedFile
-from kharvest.client.watch.readers import ReadEnded
-from kharvest.client.watch.settling import Settler
+from kharvest.client._config.rules import path_rule
+from kharvest.client._errors import Changed
+from kharvest.client._events import Event, EventQueue
+from kharvest.client._watch.content import Reading
+from kharvest.client._watch.files import WatchedFile
+from kharvest.client._watch.readers import ReadEnded
+from kharvest.client._watch.settling import Settler
 
 CONFIG = ClientConfig(server="-", pod="-", settle_seconds=0.0, settle_max_seconds=0.0)
 

@@ -16,7 +16,7 @@ from harness import ServerThread
 from watchdog.observers.inotify_c import InotifyEvent
 
 from client.watched import REMOVED, SETTLE_SECONDS, Volume, Watched, md5, until
-from kharvest.client.watch import inotify
+from kharvest.client._watch import inotify
 
 
 @pytest.fixture

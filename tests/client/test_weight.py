@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from kharvest.client.config import checks
-from kharvest.spi import values
+from kharvest.client._config import checks
+from kharvest.spi import _values as values
 
 FOREIGN = {
     *("kharvest.spi", "kharvest.registry", "kharvest.server", "kharvest.query", "kharvest_memory", "kharvest_sql"),
@@ -22,7 +22,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_the_client_loads_no_server_store_or_database_code() -> None:
-    loaded = loaded_by("import kharvest.client, kharvest.client.watch.inotify")
+    loaded = loaded_by("import kharvest.client, kharvest.client._watch.inotify")
     assert {"kharvest.client", "grpc", "watchdog.observers.inotify_c"} <= loaded
     assert loaded & FOREIGN == set()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.manifests import ROOT, Manifest, containers, in_bytes, named, ours, template, workloads
 from kharvest.server import ServerConfig
-from kharvest.server.serving import LIVENESS, SERVICES
+from kharvest.server._serving import LIVENESS, SERVICES
 from kharvest.spi import InvalidValue
 
 Check = Callable[[Sequence[Manifest]], Iterator[str]]

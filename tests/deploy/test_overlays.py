@@ -25,7 +25,7 @@ from deploy.manifests import (
     template,
     workloads,
 )
-from kharvest.server.serving import LIVENESS
+from kharvest.server._serving import LIVENESS
 
 # Native sidecars are on by default since 1.29.
 VERSIONS = ("1.29", kubernetes_validate.latest_version())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from docs import server_options, settings_table
-from kharvest.server.metrics import Metrics
+from kharvest.server._metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])

@@ -9,7 +9,7 @@ from pathlib import Path
 import kharvest
 from kharvest.spi import SPI_VERSION
 from kharvest.wire import legacy_pb2, v2_pb2
-from kharvest_conformance import report
+from kharvest_conformance import _report as report
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/versions.md").read_text()

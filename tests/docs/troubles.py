@@ -29,7 +29,7 @@ from harness.waiting import wait_until
 from kharvest.client import Client, Settings
 from kharvest.registry import open_store
 from kharvest.wire import v2_pb2 as v2
-from kharvest_conformance.samples import COLLIDING
+from kharvest_conformance._samples import COLLIDING
 
 Scene = Callable[[Path], str]
 HOUR_NS = 3600 * 10**9

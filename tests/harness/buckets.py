@@ -11,7 +11,7 @@ from typing import TypeVar
 from harness.stores import content_of
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature, Store
 from kharvest.spi.room import Allotment
-from kharvest_fsspec.bucket import Bucket, Entry
+from kharvest_fsspec._bucket import Bucket, Entry
 
 T = TypeVar("T")
 

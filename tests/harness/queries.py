@@ -10,7 +10,7 @@ from random import Random
 
 from harness.stores import all_files, all_references, content_of, record, reference
 from kharvest.spi import REMOVED, Metadata, Order, Pod, Query, Reference, Signature, Store, Timeline
-from kharvest_conformance.model import matching, newest, summaries
+from kharvest_conformance._model import matching, newest, summaries
 
 _NASTY = ["/a", "/A", "/a ", "/á", "/a\u0301", "/%", "/_", "/'\"\\", "/\U0001f600", "/\ufeff", "/a\n", "/" + "x" * 254]
 _NASTY += ["/" + "y" * 4094 + end for end in "ab"] + ["/" + "é" * 2000 + end for end in "ab"]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import PoolProxiedConnection
 
-from kharvest_sql.connections import Lent
-from kharvest_sql.dialects import Execute, Result, Sqlite
+from kharvest_sql._connections import Lent
+from kharvest_sql._dialects import Execute, Result, Sqlite
 
 
 @contextmanager

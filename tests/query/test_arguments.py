@@ -11,7 +11,7 @@ import pytest
 from harness import Pod, ServerThread
 
 from kharvest.query import QueryClient, QueryFailed
-from kharvest.query.times import format_time, parse_time
+from kharvest.query._times import format_time, parse_time
 from kharvest.spi import InvalidValue
 
 

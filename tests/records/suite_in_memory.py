@@ -8,7 +8,7 @@ from kharvest.records import MemoryEngine, RecordStore
 from kharvest.spi import Store
 from kharvest_conformance import Harness
 from kharvest_conformance.suite import Suite
-from kharvest_memory.contents import Contents
+from kharvest_memory._contents import Contents
 
 
 class RecordsInMemory(Contents, RecordStore):

@@ -13,7 +13,11 @@ from dataclasses import replace
 
 import pytest
 
-from kharvest.records import MemoryEngine, RecordStore, View, commits, keys, plans, signatures
+from kharvest.records import MemoryEngine, RecordStore, View
+from kharvest.records import _commits as commits
+from kharvest.records import _keys as keys
+from kharvest.records import _plans as plans
+from kharvest.records import _signatures as signatures
 from kharvest.spi import (
     REMOVED,
     Conflict,

@@ -14,12 +14,16 @@ from kharvest.records import (
     MAX_KEY_BYTES,
     MAX_VALUE_BYTES,
     MemoryEngine,
-    shared,
-    signatures,
 )
-from kharvest.records import keys as record_keys
-from kharvest.records import rows as record_rows
-from kharvest.records.recording import Batch
+from kharvest.records import _keys as record_keys
+from kharvest.records import _rows as record_rows
+from kharvest.records import (
+    _shared as shared,
+)
+from kharvest.records import (
+    _signatures as signatures,
+)
+from kharvest.records._recording import Batch
 from kharvest.spi import (
     MAX_BATCH,
     MAX_BATCH_BYTES,

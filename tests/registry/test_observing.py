@@ -10,10 +10,10 @@ import pytest
 from harness.stores import content_of
 
 from kharvest.registry import BackendFailed
-from kharvest.registry.guarded import GuardedStore
-from kharvest.registry.secrets import Secrets
+from kharvest.registry._guarded import GuardedStore
+from kharvest.registry._secrets import Secrets
 from kharvest.spi import Content, KharvestError, UnknownContent
-from kharvest_memory.store import MemoryStore
+from kharvest_memory._store import MemoryStore
 
 DATA = b"0123456789"
 

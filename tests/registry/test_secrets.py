@@ -21,10 +21,10 @@ from harness.real.fixtures import real_servers
 from harness.stores import content_of
 
 from kharvest.registry import BackendFailed, Secrets
-from kharvest.registry.guarded import GuardedStore
-from kharvest.registry.secrets import Masked
+from kharvest.registry._guarded import GuardedStore
+from kharvest.registry._secrets import Masked
 from kharvest.spi import Content, KharvestError, Query, StoreUnavailable
-from kharvest_memory.store import MemoryStore
+from kharvest_memory._store import MemoryStore
 
 __all__ = ["real_servers"]
 

@@ -13,7 +13,7 @@ from harness.pods import content_of, details_of, reason_of
 from harness.raw import ANNOUNCE, UPLOAD, RawPeer
 from harness.waiting import wait_until
 
-from kharvest.server.serving import LIVENESS, SERVICES
+from kharvest.server._serving import LIVENESS, SERVICES
 from kharvest.wire import legacy_pb2 as legacy
 from kharvest.wire import v2_pb2 as v2
 

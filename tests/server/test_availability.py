@@ -24,8 +24,8 @@ from harness.raw import RawPeer
 from harness.real import RealServers
 from harness.waiting import wait_until
 
-from kharvest.server.metrics_page import MAX_CONNECTIONS
-from kharvest.server.serving import LIVENESS
+from kharvest.server._metrics_page import MAX_CONNECTIONS
+from kharvest.server._serving import LIVENESS
 
 
 def is_serving(address: str, service: str = "") -> bool:
@@ -56,7 +56,7 @@ def test_a_store_that_is_away_and_back_is_logged_once_each_and_readiness_follows
             other.execute("ROLLBACK")
         wait_until(lambda: is_serving(server.address))
         assert pod.harvest_files({"/etc/b": b"a"}) == 0
-    said = [record.getMessage() for record in caplog.records if record.name == "kharvest.server.availability"]
+    said = [record.getMessage() for record in caplog.records if record.name == "kharvest.server._availability"]
     assert len(said) == 2
     assert said[0].startswith("the store is away")
     assert said[1].startswith("the store is back")

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from harness.stores import all_references, content_of
 
-from kharvest.server.announcement import Announced, Announcement, FileStatus
-from kharvest.server.clock import StoreClock
-from kharvest.server.config import ServerConfig
-from kharvest.server.elections import Elections
-from kharvest.server.record_queue import RecordQueue
-from kharvest.server.recording import Recorder
+from kharvest.server._announcement import Announced, Announcement, FileStatus
+from kharvest.server._clock import StoreClock
+from kharvest.server._config import ServerConfig
+from kharvest.server._elections import Elections
+from kharvest.server._record_queue import RecordQueue
+from kharvest.server._recording import Recorder
 from kharvest.spi import (
     MAX_BATCH,
     MAX_BATCH_BYTES,
@@ -29,7 +29,7 @@ from kharvest.spi import (
     Signature,
     Timeline,
 )
-from kharvest_memory.store import MemoryStore
+from kharvest_memory._store import MemoryStore
 
 BODY = b"the same everywhere"
 CONTENT = content_of(BODY)

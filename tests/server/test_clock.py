@@ -8,8 +8,8 @@ import threading
 import pytest
 from harness.stores import reference
 
-from kharvest.server import clock
-from kharvest.server.clock import Clock, ClockWarning, StoreClock
+from kharvest.server import _clock as clock
+from kharvest.server._clock import Clock, ClockWarning, StoreClock
 from kharvest.spi import StoreUnavailable
 
 SECOND = 10**9

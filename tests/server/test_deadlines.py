@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from kharvest.server.deadlines import Deadlines
+from kharvest.server._deadlines import Deadlines
 
 
 def test_keys_are_due_in_the_order_of_their_times_and_each_once() -> None:

@@ -17,11 +17,11 @@ from harness.waiting import wait_until_held
 
 from kharvest import spi
 from kharvest.registry import open_store
-from kharvest.registry.guarded import GuardedStore
-from kharvest.server.announcement import Announced
-from kharvest.server.clock import StoreClock, steady_ns
-from kharvest.server.config import ServerConfig
-from kharvest.server.elections import Elections
+from kharvest.registry._guarded import GuardedStore
+from kharvest.server._announcement import Announced
+from kharvest.server._clock import StoreClock, steady_ns
+from kharvest.server._config import ServerConfig
+from kharvest.server._elections import Elections
 from kharvest.spi import Signature, StoreUnavailable
 from kharvest.wire import v2_pb2 as v2
 

@@ -54,7 +54,7 @@ def test_a_glob_that_costs_too_much_is_refused_with_what_to_do(deep: ServerThrea
 @pytest.mark.timeout(120)
 def test_a_search_ends_when_its_caller_has_gone(deep: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches of as many callers as there are threads would go on for minutes; then nobody else could search."""
-    monkeypatch.setattr("kharvest.server.query.MATCH_SECONDS", float("inf"))
+    monkeypatch.setattr("kharvest.server._query.MATCH_SECONDS", float("inf"))
     costly = v2.FilesRequest(filter=v2.Filter(path_glob=COSTLY), limit=10_000)
     with Pod(deep.address) as pod, Pod(deep.address, "web-2") as other:
         calls = [pod.query.Files.future(costly, timeout=100) for _ in range(4)]
@@ -67,7 +67,7 @@ def test_a_search_ends_when_its_caller_has_gone(deep: ServerThread, monkeypatch:
 
 @pytest.mark.timeout(120)
 def test_a_server_stops_while_it_searches(deep: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kharvest.server.query.MATCH_SECONDS", float("inf"))
+    monkeypatch.setattr("kharvest.server._query.MATCH_SECONDS", float("inf"))
     with Pod(deep.address) as pod:
         call = pod.query.Files.future(v2.FilesRequest(filter=v2.Filter(path_glob=COSTLY), limit=10_000), timeout=100)
         with pytest.raises(grpc.FutureTimeoutError):

@@ -17,11 +17,11 @@ from harness.waiting import wait_until
 
 from kharvest import spi
 from kharvest.registry import open_store
-from kharvest.server.announcement import Announced
-from kharvest.server.clock import StoreClock
-from kharvest.server.config import ServerConfig
-from kharvest.server.elections import Elections
-from kharvest.server.missing import FAILURES_BEFORE_SEVERAL, SEVERAL
+from kharvest.server._announcement import Announced
+from kharvest.server._clock import StoreClock
+from kharvest.server._config import ServerConfig
+from kharvest.server._elections import Elections
+from kharvest.server._missing import FAILURES_BEFORE_SEVERAL, SEVERAL
 from kharvest.spi import Content, Signature
 from kharvest.wire import v2_pb2 as v2
 

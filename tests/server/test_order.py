@@ -16,7 +16,7 @@ from harness import Pod, ServerThread, announced, removal
 from harness.real import RealServers
 from harness.waiting import wait_until_held
 
-from kharvest.server import clock
+from kharvest.server import _clock as clock
 from kharvest.wire import v2_pb2 as v2
 
 HOUR = 3600.0

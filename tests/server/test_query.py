@@ -126,7 +126,7 @@ def test_a_content_can_be_read_from_an_offset(fleet: ServerThread) -> None:
 
 
 def test_the_python_client_pages_by_itself(fleet: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kharvest.query.client._PAGE", 2)
+    monkeypatch.setattr("kharvest.query._client._PAGE", 2)
     with QueryClient(fleet.address) as client:
         assert len(list(client.references())) == 11
         assert len(list(client.references(limit=5))) == 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kharvest.server.recent import Recent
+from kharvest.server._recent import Recent
 
 
 def test_what_is_remembered_never_takes_more_than_its_bytes() -> None:

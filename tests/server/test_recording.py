@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 from harness.stores import all_references, content_of
 
-from kharvest.server.announcement import Announced, Announcement, FileAnswer, FileStatus
-from kharvest.server.config import ServerConfig
-from kharvest.server.record_queue import RecordQueue
-from kharvest.server.recording import Recorder
+from kharvest.server._announcement import Announced, Announcement, FileAnswer, FileStatus
+from kharvest.server._config import ServerConfig
+from kharvest.server._record_queue import RecordQueue
+from kharvest.server._recording import Recorder
 from kharvest.spi import (
     MAX_TIME_NS,
     NO_METADATA,
@@ -26,7 +26,7 @@ from kharvest.spi import (
     Signature,
     UnknownContent,
 )
-from kharvest_memory.store import MemoryStore
+from kharvest_memory._store import MemoryStore
 
 ACKNOWLEDGED, MISSING = FileStatus.ACKNOWLEDGED, FileStatus.MISSING
 MANY = 20

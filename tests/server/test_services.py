@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kharvest.server.harvest import HarvestService
-from kharvest.server.legacy import LegacyHarvestService, LegacyUserService
-from kharvest.server.query import QueryService
+from kharvest.server._harvest import HarvestService
+from kharvest.server._legacy import LegacyHarvestService, LegacyUserService
+from kharvest.server._query import QueryService
 
 
 @pytest.mark.parametrize("service", [HarvestService, QueryService, LegacyHarvestService, LegacyUserService])

@@ -12,8 +12,8 @@ from harness import Pod, ServerThread, announced, removal
 from harness.pods import details_of, reason_of
 from harness.waiting import wait_until_held
 
-from kharvest.registry import guarded
-from kharvest.server.config import MAX_UPLOAD_BATCH_BYTES
+from kharvest.registry import _guarded as guarded
+from kharvest.server._config import MAX_UPLOAD_BATCH_BYTES
 from kharvest.spi import Content, StoreFull
 from kharvest.wire import v2_pb2 as v2
 

@@ -16,7 +16,7 @@ from harness import ServerThread
 from kharvest.cli.main import run
 from kharvest.client import Client, ClientConfig, ConfigurationError, harvest_once
 from kharvest.query import QueryClient
-from kharvest.query.errors import ServerUnavailable
+from kharvest.query._errors import ServerUnavailable
 
 SLACK_SECONDS = 8.0
 """For a machine that is doing other work. Without a limit of ours, gRPC would wait 20 s."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kharvest.spi import Backend, Capability, Store, hookimpl
-from kharvest_fsspec.providers import ALIASES, PROVIDERS
+from kharvest_fsspec._providers import ALIASES, PROVIDERS
 
 _SCHEMES = frozenset({"file", "s3", "gs", "az"})
 _SHARED = frozenset({"file", "local", *PROVIDERS, *ALIASES})
@@ -23,6 +23,6 @@ def kharvest_backend(scheme: str) -> Backend | None:
 
 
 def _open(url: str) -> Store:
-    from kharvest_fsspec.opening import open_store  # noqa: PLC0415  fsspec is loaded when a store is opened
+    from kharvest_fsspec._opening import open_store  # noqa: PLC0415  fsspec is loaded when a store is opened
 
     return open_store(url)

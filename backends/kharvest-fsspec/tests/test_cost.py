@@ -11,9 +11,9 @@ from harness.buckets import WatchedBucket, X, record, seen
 from harness.stores import content_of
 
 from kharvest.spi import Query, Timeline
-from kharvest_fsspec.connecting import bucket_at
-from kharvest_fsspec.opening import open_bucket
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._connecting import bucket_at
+from kharvest_fsspec._opening import open_bucket
+from kharvest_fsspec._store import FsspecStore
 
 MANY = 2000
 DATA = {content_of(b"%d" % number): b"%d" % number for number in range(20)}

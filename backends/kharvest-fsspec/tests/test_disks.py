@@ -16,8 +16,8 @@ from harness.disks import fill, mortal_disk, small_disk
 from harness.stores import content_of
 
 from kharvest.spi import Query, StoreFull, StoreReplaced, StoreUnavailable
-from kharvest_fsspec.opening import open_store
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._opening import open_store
+from kharvest_fsspec._store import FsspecStore
 
 MB = 10**6
 

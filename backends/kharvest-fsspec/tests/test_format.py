@@ -11,9 +11,9 @@ import pytest
 from harness.buckets import record
 
 from kharvest.spi import IncompatibleSchema, InvalidStoreURL, Query, StoreCorrupt, StoreError
-from kharvest_fsspec import frames
-from kharvest_fsspec.local import LocalBucket
-from kharvest_fsspec.opening import open_bucket, open_store
+from kharvest_fsspec import _frames as frames
+from kharvest_fsspec._local import LocalBucket
+from kharvest_fsspec._opening import open_bucket, open_store
 
 
 def url_of(directory: Path) -> str:

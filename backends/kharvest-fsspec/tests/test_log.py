@@ -12,10 +12,10 @@ from harness.buckets import WatchedBucket, X, record, seen
 from harness.stores import check_replicas_that_start_together, content_of
 
 from kharvest.spi import Conflict, Content, Query, StoreUnavailable, UnknownContent
-from kharvest_fsspec.local import LocalBucket
-from kharvest_fsspec.log import segment_name
-from kharvest_fsspec.opening import open_bucket
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._local import LocalBucket
+from kharvest_fsspec._log import segment_name
+from kharvest_fsspec._opening import open_bucket
+from kharvest_fsspec._store import FsspecStore
 
 COLLIDING = Content(bytes(32), X.md5, 1)
 
@@ -304,7 +304,7 @@ def test_a_sleeper_that_wakes_within_a_create_is_not_told_that_it_was_done(opene
 
 
 def test_the_trust_in_a_look_is_far_shorter_than_what_is_looked_for_stays() -> None:
-    from kharvest_fsspec.log import RETENTION_SECONDS, TRUST_SECONDS  # noqa: PLC0415
+    from kharvest_fsspec._log import RETENTION_SECONDS, TRUST_SECONDS  # noqa: PLC0415
 
     assert TRUST_SECONDS * 24 <= RETENTION_SECONDS
 

@@ -17,9 +17,9 @@ from harness.buckets import X
 from harness.stores import content_of
 
 from kharvest.spi import Metadata, Order, Pod, Query, Reference, Signature
-from kharvest_fsspec.local import LocalBucket
-from kharvest_fsspec.opening import open_bucket
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._local import LocalBucket
+from kharvest_fsspec._opening import open_bucket
+from kharvest_fsspec._store import FsspecStore
 
 Y = content_of(b"y")
 
@@ -29,7 +29,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from kharvest.spi import Order, Query
-from kharvest_fsspec.opening import open_store
+from kharvest_fsspec._opening import open_store
 
 with closing(open_store(sys.argv[1])) as store:
     pages = []

@@ -22,12 +22,12 @@ from harness.real.server import OwnServer
 from harness.stores import content_of
 
 from kharvest.spi import KharvestError, Query, StoreDenied, StoreUnavailable
-from kharvest_fsspec.address import parse
-from kharvest_fsspec.connecting import _merged
-from kharvest_fsspec.opening import open_store
-from kharvest_fsspec.patience import TookTooLong, within
-from kharvest_fsspec.providers import PROVIDERS
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._address import parse
+from kharvest_fsspec._connecting import _merged
+from kharvest_fsspec._opening import open_store
+from kharvest_fsspec._patience import TookTooLong, within
+from kharvest_fsspec._providers import PROVIDERS
+from kharvest_fsspec._store import FsspecStore
 
 ENDS_SECONDS = 30.0
 """What `patience` allows for, and more; before, calls took minutes."""
@@ -116,7 +116,7 @@ def test_work_that_takes_too_long_is_given_up_and_its_errors_are_passed_on() -> 
 
 
 def test_closing_does_not_wait_for_upkeep_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kharvest_fsspec.upkeep._CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("kharvest_fsspec._upkeep._CLOSE_SECONDS", 0.01)
     hangs, ends = threading.Event(), threading.Event()
 
     def hang(_since: int) -> None:

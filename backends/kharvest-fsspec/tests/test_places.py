@@ -17,8 +17,8 @@ from harness.real.s3 import S3
 from harness.stores import content_of
 
 from kharvest.spi import Capability, InvalidStoreURL, Query, StoreDenied, StoreUnavailable, UnknownContent
-from kharvest_fsspec.address import parse
-from kharvest_fsspec.opening import open_store
+from kharvest_fsspec._address import parse
+from kharvest_fsspec._opening import open_store
 from kharvest_fsspec.plugin import kharvest_backend
 
 BOTH = frozenset({Capability.DURABLE, Capability.SHARED})
@@ -66,7 +66,7 @@ def test_an_opened_store_has_what_its_scheme_declares(url: str, directory: Path)
 def test_a_directory_needs_no_fsspec(directory: Path) -> None:
     code = """
 import sys
-from kharvest_fsspec.opening import open_store
+from kharvest_fsspec._opening import open_store
 open_store(sys.argv[1]).close()
 sys.exit("fsspec" in sys.modules)
 """
@@ -107,7 +107,7 @@ def test_a_file_system_that_is_not_installed_is_told_with_what_to_install() -> N
 import sys
 sys.modules["s3fs"] = None
 from kharvest.spi import InvalidStoreURL
-from kharvest_fsspec.opening import open_store
+from kharvest_fsspec._opening import open_store
 try:
     open_store("s3://bucket/prefix")
 except InvalidStoreURL as error:
@@ -148,7 +148,7 @@ import botocore.auth
 real = botocore.auth.get_current_datetime
 botocore.auth.get_current_datetime = lambda *args, **kw: real(*args, **kw) - datetime.timedelta(hours=2)
 from kharvest.spi import StoreUnavailable
-from kharvest_fsspec.opening import open_store
+from kharvest_fsspec._opening import open_store
 try:
     open_store(os.environ["STORE"])
 except StoreUnavailable as error:

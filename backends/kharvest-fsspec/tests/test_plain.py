@@ -16,10 +16,10 @@ from harness.disks import small_disk
 from harness.stores import content_of
 
 from kharvest.spi import Capability, Query, StoreFull, StoreReplaced, Unsupported
-from kharvest_fsspec.local import LocalBucket
-from kharvest_fsspec.opening import open_bucket, open_store
-from kharvest_fsspec.plain import PlainBucket
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._local import LocalBucket
+from kharvest_fsspec._opening import open_bucket, open_store
+from kharvest_fsspec._plain import PlainBucket
+from kharvest_fsspec._store import FsspecStore
 
 
 def plain(directory: Path) -> FsspecStore:
@@ -58,8 +58,8 @@ def test_a_second_handle_is_refused_where_nothing_can_be_created_exclusively(dir
 
 OPEN_AND_DIE = """
 import os, sys, fsspec
-from kharvest_fsspec.opening import open_bucket
-from kharvest_fsspec.plain import PlainBucket
+from kharvest_fsspec._opening import open_bucket
+from kharvest_fsspec._plain import PlainBucket
 store = open_bucket(PlainBucket(fsspec.filesystem("file"), sys.argv[1], "plain"), "test")
 os.kill(os.getpid(), 9)
 """
@@ -83,7 +83,7 @@ def test_a_process_of_another_machine_is_taken_to_be_alive(directory: Path) -> N
 UPLOAD_AND_DIE = """
 import os, sys
 from pathlib import Path
-from kharvest_fsspec.local import LocalBucket
+from kharvest_fsspec._local import LocalBucket
 def parts():
     yield b"x" * 100_000
     os.kill(os.getpid(), 9)
@@ -130,8 +130,8 @@ def test_a_directory_that_may_not_be_written_is_refused_with_what_to_do(tmp_path
     code = """
 import os, sys
 from kharvest.spi import StoreUnavailable
-from kharvest_fsspec.opening import open_store
-import kharvest_fsspec.local
+from kharvest_fsspec._opening import open_store
+import kharvest_fsspec._local
 if os.getuid() == 0:
     os.setuid(65534)  # root may write anything
 try:

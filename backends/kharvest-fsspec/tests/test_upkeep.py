@@ -13,10 +13,10 @@ from harness.buckets import WatchedBucket, X, record, seen
 from harness.stores import content_of
 
 from kharvest.spi import Query, StoreUnavailable
-from kharvest_fsspec.bucket import Entry
-from kharvest_fsspec.local import LocalBucket
-from kharvest_fsspec.opening import open_bucket
-from kharvest_fsspec.store import FsspecStore
+from kharvest_fsspec._bucket import Entry
+from kharvest_fsspec._local import LocalBucket
+from kharvest_fsspec._opening import open_bucket
+from kharvest_fsspec._store import FsspecStore
 
 NS = 10**9
 

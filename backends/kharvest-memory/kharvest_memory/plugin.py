@@ -14,14 +14,14 @@ def kharvest_backend(scheme: str) -> Backend | None:
 
 
 def _open(url: str) -> Store:
-    from kharvest_memory.store import MemoryStore  # noqa: PLC0415  a plugin loads its store when it opens one
+    from kharvest_memory._store import MemoryStore  # noqa: PLC0415  a plugin loads its store when it opens one
 
     _check(url)
     return MemoryStore()
 
 
 def _open_references(url: str) -> ReferenceStore:
-    from kharvest_memory.references import References  # noqa: PLC0415  as above
+    from kharvest_memory._references import References  # noqa: PLC0415  as above
 
     _check(url)
     return References()

@@ -13,8 +13,8 @@ from harness.queries import check_history
 from harness.stores import content_of, record, reference
 
 from kharvest.spi import InvalidStoreURL, Order, Query
+from kharvest_memory._store import MemoryStore
 from kharvest_memory.plugin import kharvest_backend
-from kharvest_memory.store import MemoryStore
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_memory_url_with_more_behind_it_is_refused(url: str) -> None:
 
 def test_the_plugin_serves_no_other_scheme_and_loads_no_store() -> None:
     assert kharvest_backend("sqlite") is None
-    code = "import sys, kharvest_memory.plugin; sys.exit('kharvest_memory.store' in sys.modules)"
+    code = "import sys, kharvest_memory.plugin; sys.exit('kharvest_memory._store' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

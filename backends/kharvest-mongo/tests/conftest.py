@@ -9,7 +9,7 @@ import pytest
 from harness.real import RealServer, RealServers
 from harness.real.fixtures import real_servers
 
-from kharvest_mongo.store import MongoStore, open_store
+from kharvest_mongo._store import MongoStore, open_store
 
 __all__ = ["real_servers"]
 

@@ -19,17 +19,17 @@ import pytest
 from harness.stores import all_files, all_references, content_of, files_of, record, reference, removal
 
 from kharvest.spi import Conflict, Query, StoreUnavailable
-from kharvest_mongo import pages
-from kharvest_mongo.batches import Batches
-from kharvest_mongo.recording import Recorder
-from kharvest_mongo.schema import REFERENCES, SIGNATURES, STORE
-from kharvest_mongo.store import MongoStore, open_store
+from kharvest_mongo import _pages as pages
+from kharvest_mongo._batches import Batches
+from kharvest_mongo._recording import Recorder
+from kharvest_mongo._schema import REFERENCES, SIGNATURES, STORE
+from kharvest_mongo._store import MongoStore, open_store
 
 STEPS = {"begun": "_put", "written": "_tidy", "about to commit": "commit"}
 WRITER = """
 import sys, time
-from kharvest_mongo import batches, recording
-from kharvest_mongo.store import open_store
+from kharvest_mongo import _batches as batches, _recording as recording
+from kharvest_mongo._store import open_store
 sys.path.insert(0, sys.argv[2])
 from harness.stores import files_of, reference
 
@@ -83,7 +83,7 @@ def test_of_a_writer_that_dies_in_the_middle_nothing_is_ever_seen(
     record(store, reference(100))
     store.forget(Query(since_ns=100))
     assert state_of(store) == before
-    monkeypatch.setattr("kharvest_mongo.batches._IDLE", timedelta(0))
+    monkeypatch.setattr("kharvest_mongo._batches._IDLE", timedelta(0))
     with closing(open_store(url)) as again:  # finds the writer dead, and removes what it left
         assert state_of(again) == before
         hidden = again._server.collection(STORE).find_one({})["hidden"]  # type: ignore[index]
@@ -100,7 +100,7 @@ def test_a_writer_that_was_taken_for_dead_is_told_and_what_it_sent_stays_unseen(
 ) -> None:
     record(store, reference(1))
     before = state_of(store)
-    monkeypatch.setattr("kharvest_mongo.batches._IDLE", timedelta(0))
+    monkeypatch.setattr("kharvest_mongo._batches._IDLE", timedelta(0))
     tidy = Recorder._tidy
 
     def slow(self: Recorder, plan: Any) -> None:
@@ -176,7 +176,7 @@ def test_readers_see_whole_batches_only_while_several_write(store: MongoStore, u
 
 def test_a_reader_that_was_overtaken_reads_again(store: MongoStore, monkeypatch: pytest.MonkeyPatch) -> None:
     record(store, reference(0))
-    monkeypatch.setattr("kharvest_mongo.batches.SLACK", 2)
+    monkeypatch.setattr("kharvest_mongo._batches.SLACK", 2)
     looks = 0
     overtaking = [1, 2]
 
@@ -200,7 +200,7 @@ def test_a_page_that_is_overtaken_again_and_again_gets_shorter_until_it_is_read(
     store: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record(store, *(reference(0, path=f"/{n}") for n in range(64)))
-    monkeypatch.setattr("kharvest_mongo.batches.SLACK", 1)
+    monkeypatch.setattr("kharvest_mongo._batches.SLACK", 1)
     find = pages.find
     limits: list[int] = []
 
@@ -211,7 +211,7 @@ def test_a_page_that_is_overtaken_again_and_again_gets_shorter_until_it_is_read(
             store.record({}, [removal(len(limits), path="/gone")])
         return found
 
-    monkeypatch.setattr("kharvest_mongo.pages.find", overtaken)
+    monkeypatch.setattr("kharvest_mongo._pages.find", overtaken)
     assert len(store.references(Query(limit=64, latest=True)).items) == 8
     assert limits == [64, 32, 16, 8]
 

@@ -13,10 +13,10 @@ import pytest
 from harness.stores import check_put_that_fails, content_of, record, reference
 
 from kharvest.spi import StoreUnavailable, UnknownContent
-from kharvest_mongo.bodies import CHUNK_BYTES
-from kharvest_mongo.contents import SMALL_BYTES
-from kharvest_mongo.schema import CHUNKS, CONTENTS
-from kharvest_mongo.store import MongoStore, open_store
+from kharvest_mongo._bodies import CHUNK_BYTES
+from kharvest_mongo._contents import SMALL_BYTES
+from kharvest_mongo._schema import CHUNKS, CONTENTS
+from kharvest_mongo._store import MongoStore, open_store
 
 SIZES = [0, 1, SMALL_BYTES, SMALL_BYTES + 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * 2**20]
 LARGE = Random(7).randbytes(9 * 2**20)
@@ -114,7 +114,7 @@ def test_an_upload_taken_for_dead_fails_and_never_shows_holes(
     def overslept() -> Iterator[bytes]:
         yield LARGE[: 6 * 2**20]
         with monkeypatch.context() as patch:
-            patch.setattr("kharvest_mongo.contents.IDLE", timedelta(0))
+            patch.setattr("kharvest_mongo._contents.IDLE", timedelta(0))
             open_store(url).close()  # another replica starts, and takes the upload for a leftover
         yield LARGE[6 * 2**20 :]
 
@@ -167,7 +167,7 @@ def test_leftovers_are_removed_and_live_uploads_are_not(
 
     with pytest.raises(RuntimeError):
         store.put(content_of(b"other"), dies())
-    monkeypatch.setattr("kharvest_mongo.contents.IDLE", timedelta(0))
+    monkeypatch.setattr("kharvest_mongo._contents.IDLE", timedelta(0))
     for _ in range(2):
         open_store(url).close()
     assert stored(store) == (2, -(-len(LARGE) // CHUNK_BYTES))

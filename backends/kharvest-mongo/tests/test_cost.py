@@ -13,8 +13,8 @@ from harness.real import RealServer
 from pymongo import monitoring
 
 from kharvest.spi import Content, Metadata, Order, Pod, Query, Reference, Signature, Timeline
-from kharvest_mongo.schema import REFERENCES
-from kharvest_mongo.store import MongoStore, open_store
+from kharvest_mongo._schema import REFERENCES
+from kharvest_mongo._store import MongoStore, open_store
 
 CONTENT = Content(sha256(b"x").digest(), md5(b"x", usedforsecurity=False).digest(), 1)
 

@@ -16,7 +16,7 @@ from harness.real.mongodb import MongoServer, client
 from harness.stores import all_references, content_of, record, reference
 
 from kharvest.spi import Query, StoreUnavailable
-from kharvest_mongo.store import MongoStore, open_store
+from kharvest_mongo._store import MongoStore, open_store
 
 _WITHOUT_HEARTBEAT = "serverSelectionTimeoutMS=500&connectTimeoutMS=500&socketTimeoutMS=1000&maxIdleTimeMS=1000"
 SOON = f"{_WITHOUT_HEARTBEAT}&heartbeatFrequencyMS=500"

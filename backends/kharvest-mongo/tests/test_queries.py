@@ -10,7 +10,7 @@ from harness.queries import check_history, check_strings
 from harness.stores import record, reference
 
 from kharvest.spi import InvalidCursor, Query
-from kharvest_mongo.store import MongoStore, open_store
+from kharvest_mongo._store import MongoStore, open_store
 
 
 def test_strings_are_exact_and_ordered_by_code_point(store: MongoStore) -> None:
@@ -31,12 +31,12 @@ def test_every_query_gives_what_the_contract_says(
     store: MongoStore, url: str, seed: int, narrow: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if narrow:
-        monkeypatch.setattr("kharvest_mongo.pages._FIRST_WINDOW_PAGES", 0)
-        monkeypatch.setattr("kharvest_mongo.pages._GROWTH", 2)
-        monkeypatch.setattr("kharvest_mongo.pages._LOOKED_AT", 3)
-        monkeypatch.setattr("kharvest_mongo.summaries._FILES_OF_PODS_AT_ONCE", 2)
+        monkeypatch.setattr("kharvest_mongo._pages._FIRST_WINDOW_PAGES", 0)
+        monkeypatch.setattr("kharvest_mongo._pages._GROWTH", 2)
+        monkeypatch.setattr("kharvest_mongo._pages._LOOKED_AT", 3)
+        monkeypatch.setattr("kharvest_mongo._summaries._FILES_OF_PODS_AT_ONCE", 2)
     # Keys are taken away, and what was removed is purged, as soon as that may be.
-    monkeypatch.setattr("kharvest_mongo.batches.SLACK", 1)
-    monkeypatch.setattr("kharvest_mongo.batches.REMOVAL_SLACK", 1)
+    monkeypatch.setattr("kharvest_mongo._batches.SLACK", 1)
+    monkeypatch.setattr("kharvest_mongo._batches.REMOVAL_SLACK", 1)
     with closing(open_store(url)) as other:
         check_history(store, other, Random(seed))

@@ -24,9 +24,9 @@ from kharvest.spi import (
     StoreFull,
     StoreUnavailable,
 )
-from kharvest_mongo.failures import told as told_as_kharvest
-from kharvest_mongo.schema import STORE
-from kharvest_mongo.store import MongoStore, open_references, open_store
+from kharvest_mongo._failures import told as told_as_kharvest
+from kharvest_mongo._schema import STORE
+from kharvest_mongo._store import MongoStore, open_references, open_store
 
 SECRET = "hunter2/secret"
 

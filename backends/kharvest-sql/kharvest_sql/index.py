@@ -20,12 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from kharvest.spi import Content, StoreCorrupt, StoreFull, StoreUnavailable
 from kharvest.spi.disks import OpenFiles
 from kharvest.spi.room import Allotment, unlimited
-from kharvest_sql import versions
-from kharvest_sql.database import Session
-from kharvest_sql.dialects import Sqlite
-from kharvest_sql.failures import told
-from kharvest_sql.references import SqlReferences
-from kharvest_sql.schema import REFERENCES
+from kharvest_sql import _versions as versions
+from kharvest_sql._database import Session
+from kharvest_sql._dialects import Sqlite
+from kharvest_sql._failures import told
+from kharvest_sql._references import SqlReferences
+from kharvest_sql._schema import REFERENCES
 
 __all__ = ["Present", "Session", "SqlReferences", "SqliteIndex", "Transaction"]
 

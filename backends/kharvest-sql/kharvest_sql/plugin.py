@@ -21,12 +21,12 @@ def kharvest_backend(scheme: str) -> Backend | None:
 
 
 def _open(url: str) -> Store:
-    from kharvest_sql.store import open_store  # noqa: PLC0415  SQLAlchemy is loaded when a store is opened
+    from kharvest_sql._store import open_store  # noqa: PLC0415  SQLAlchemy is loaded when a store is opened
 
     return open_store(url)
 
 
 def _open_references(url: str) -> ReferenceStore:
-    from kharvest_sql.store import open_references  # noqa: PLC0415  as above
+    from kharvest_sql._store import open_references  # noqa: PLC0415  as above
 
     return open_references(url)

@@ -10,7 +10,7 @@ import pytest
 from harness.real import RealServer, RealServers
 from harness.real.fixtures import real_servers
 
-from kharvest_sql.store import SqlStore, open_store
+from kharvest_sql._store import SqlStore, open_store
 
 __all__ = ["real_servers"]
 

@@ -16,8 +16,8 @@ from harness.stores import content_of, record, reference
 from sqlalchemy import make_url
 
 from kharvest.spi import InvalidStoreURL, Query, StoreUnavailable
-from kharvest_sql.database import Session
-from kharvest_sql.store import SqlStore, open_store
+from kharvest_sql._database import Session
+from kharvest_sql._store import SqlStore, open_store
 
 BIG = Random(3).randbytes(12 * 2**20)
 PATIENCE_SECONDS = 120.0

@@ -16,7 +16,7 @@ from harness.statements import statements_executed
 from sqlalchemy import event
 
 from kharvest.spi import Content, Metadata, Order, Pod, Query, Reference, Signature, Timeline
-from kharvest_sql.store import SqlStore, open_store
+from kharvest_sql._store import SqlStore, open_store
 
 CONTENT = Content(sha256(b"x").digest(), md5(b"x", usedforsecurity=False).digest(), 1)
 
@@ -212,7 +212,7 @@ def test_forgetting_takes_as_much_work_beside_a_busy_path(tmp_path: Path) -> Non
 
 
 def test_calls_on_postgresql_take_few_round_trips(real_servers: RealServers, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kharvest_sql.postgresql import BoundedConnection  # noqa: PLC0415  it imports the driver
+    from kharvest_sql._postgresql import BoundedConnection  # noqa: PLC0415  it imports the driver
 
     batch = batch_of(1)
     calls: dict[str, tuple[int, Callable[[SqlStore], object]]] = {
@@ -248,7 +248,7 @@ def test_calls_on_postgresql_take_few_round_trips(real_servers: RealServers, mon
 
 
 def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kharvest_sql.identities._BYTES_EACH", 20_000)
+    monkeypatch.setattr("kharvest_sql._identities._BYTES_EACH", 20_000)
     with closing(open_store(f"sqlite:///{tmp_path}/k.db")) as store:
         for first in range(0, 2_000, 100):
             record(store, batch_of(2_000, first))

@@ -12,7 +12,7 @@ from harness.disks import mortal_disk, small_disk
 from harness.stores import record, reference
 
 from kharvest.spi import Query, StoreFull, StoreUnavailable
-from kharvest_sql.store import open_store
+from kharvest_sql._store import open_store
 
 
 def test_a_disk_that_fails_is_not_told_as_a_damaged_store(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_disk_that_fails_is_not_told_as_a_damaged_store(tmp_path: Path) -> Non
 LIMITED = """
 import resource, sys
 from kharvest.spi import Content, StoreFull
-from kharvest_sql.store import open_store
+from kharvest_sql._store import open_store
 store = open_store(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
 try:

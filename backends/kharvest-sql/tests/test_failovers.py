@@ -15,7 +15,7 @@ from harness.stores import record, reference
 from sqlalchemy import URL
 
 from kharvest.spi import Query, StoreDenied, StoreUnavailable
-from kharvest_sql.store import SqlStore, open_store
+from kharvest_sql._store import SqlStore, open_store
 
 Server = PostgreSQL | MariaDB
 DATABASE = "kharvest_failover"

@@ -14,7 +14,7 @@ from harness.disks import fill, small_disk
 from harness.stores import content_of, files_of, record, reference
 
 from kharvest.spi import Query, StoreFull
-from kharvest_sql.store import SqlStore, open_references, open_store
+from kharvest_sql._store import SqlStore, open_references, open_store
 
 MB = 10**6
 
@@ -161,7 +161,7 @@ def test_references_alone_open_on_a_full_disk(disk: Path) -> None:
 UPLOADER = """
 import sys
 from kharvest.spi import Content
-from kharvest_sql.store import open_store
+from kharvest_sql._store import open_store
 def chunks():
     yield bytes(18_000_000)
     print("waiting", flush=True)

@@ -23,7 +23,7 @@ from kharvest.spi import (
     StoreUnavailable,
     Timeline,
 )
-from kharvest_sql.store import SqlStore, open_references, open_store
+from kharvest_sql._store import SqlStore, open_references, open_store
 
 BIG = Random(1).randbytes(12 * 2**20)
 PATIENCE_SECONDS = 60.0

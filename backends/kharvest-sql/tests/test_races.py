@@ -9,7 +9,7 @@ from random import Random
 from harness.real.locks import blocked, held
 from harness.stores import content_of
 
-from kharvest_sql.store import open_references, open_store
+from kharvest_sql._store import open_references, open_store
 
 
 def literal(url: str, value: bytes) -> str:

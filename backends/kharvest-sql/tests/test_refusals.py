@@ -12,8 +12,8 @@ from harness.real.databases import administer
 from sqlalchemy import URL, create_engine, inspect, make_url
 
 from kharvest.spi import IncompatibleSchema, InvalidStoreURL, KharvestError, Query, StoreDenied
-from kharvest_sql.schema import CHUNK, CONTENT, POD, STORE, TABLES
-from kharvest_sql.store import open_references, open_store
+from kharvest_sql._schema import CHUNK, CONTENT, POD, STORE, TABLES
+from kharvest_sql._store import open_references, open_store
 
 PASSWORD, WRONG_PASSWORD = "correct-horse", "wrong-battery"
 OPENINGS = (open_store, open_references)

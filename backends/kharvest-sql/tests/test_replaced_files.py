@@ -12,7 +12,7 @@ import pytest
 from harness.stores import content_of, record, reference
 
 from kharvest.spi import InvalidStoreURL, Query, StoreReplaced
-from kharvest_sql.store import SqlStore, open_references, open_store
+from kharvest_sql._store import SqlStore, open_references, open_store
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from harness.stores import check_replicas_that_start_together, content_of, recor
 from sqlalchemy import create_engine, make_url
 
 from kharvest.spi import InvalidStoreURL, Query, StoreUnavailable
-from kharvest_sql.database import Session
-from kharvest_sql.store import open_references, open_store
+from kharvest_sql._database import Session
+from kharvest_sql._store import open_references, open_store
 
 
 def is_postgresql(url: str) -> bool:
@@ -113,7 +113,7 @@ def test_a_missing_driver_is_told_with_what_to_install(server_url: str) -> None:
     code = """
 import sys
 sys.modules["psycopg"] = sys.modules["pymysql"] = None
-from kharvest_sql.store import open_store
+from kharvest_sql._store import open_store
 from kharvest.spi import InvalidStoreURL
 try:
     open_store(sys.argv[1])

@@ -23,7 +23,7 @@ from kharvest.spi import (
     Signature,
     StoreDenied,
 )
-from kharvest_sql.store import SqlStore, open_store
+from kharvest_sql._store import SqlStore, open_store
 
 WORST = b"'\"\\\0\n\x1a%?"
 """What is escaped in a statement, or means something in one."""

@@ -31,10 +31,10 @@ from kharvest.spi import (
     StoreFull,
     StoreUnavailable,
 )
-from kharvest_sql.bodies import CHUNK_BYTES
+from kharvest_sql._bodies import CHUNK_BYTES
+from kharvest_sql._schema import SCHEMA_VERSION
+from kharvest_sql._store import SqlStore, open_references, open_store
 from kharvest_sql.plugin import kharvest_backend
-from kharvest_sql.schema import SCHEMA_VERSION
-from kharvest_sql.store import SqlStore, open_references, open_store
 
 
 def url_of(file: Path) -> str:
@@ -164,8 +164,8 @@ def test_a_file_that_may_not_be_written_is_refused_with_what_to_do(file: Path) -
     file.parent.chmod(0o555)
     code = """
 import os, sys, tempfile
-from kharvest_sql.bodies import CHUNK_BYTES
-from kharvest_sql.store import open_store
+from kharvest_sql._bodies import CHUNK_BYTES
+from kharvest_sql._store import open_store
 open_store(f"sqlite:///{tempfile.mkdtemp()}/imports.db").close()  # whatever is imported late is imported now
 if os.getuid() == 0:
     os.setuid(65534)  # root may write anything
@@ -252,8 +252,8 @@ def test_a_reader_that_pauses_blocks_neither_writers_nor_the_checkpoint(file: Pa
 UPLOADER = """
 import sys
 from kharvest.spi import Content
-from kharvest_sql.bodies import CHUNK_BYTES
-from kharvest_sql.store import open_store
+from kharvest_sql._bodies import CHUNK_BYTES
+from kharvest_sql._store import open_store
 def chunks():
     for number in range(32):
         if number == 24:
@@ -288,8 +288,8 @@ def test_leftovers_of_a_killed_upload_are_removed_but_never_those_of_a_live_one(
 WRITER = """
 import hashlib, sys
 from kharvest.spi import Content, Metadata, Pod, Reference, Signature
-from kharvest_sql.bodies import CHUNK_BYTES
-from kharvest_sql.store import open_store
+from kharvest_sql._bodies import CHUNK_BYTES
+from kharvest_sql._store import open_store
 store = open_store(sys.argv[1])
 first = int(sys.argv[2])
 for number in range(first, first + 100_000):
@@ -331,8 +331,8 @@ def test_memory_stays_flat_for_large_contents(file: Path) -> None:
     code = """
 import resource, sys
 from kharvest.spi import Content
-from kharvest_sql.bodies import CHUNK_BYTES
-from kharvest_sql.store import open_store
+from kharvest_sql._bodies import CHUNK_BYTES
+from kharvest_sql._store import open_store
 store = open_store(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 store.put(Content(b"s" * 32, b"m" * 16, 256 * 2**20), (bytes(2**20) for _ in range(256)))

@@ -22,9 +22,9 @@ from kharvest.spi import (
     Query,
     Signature,
 )
-from kharvest_conformance.model import matching
-from kharvest_sql.bodies import CHUNK_BYTES
-from kharvest_sql.store import SqlStore, open_store
+from kharvest_conformance._model import matching
+from kharvest_sql._bodies import CHUNK_BYTES
+from kharvest_sql._store import SqlStore, open_store
 
 
 def test_it_declares_what_it_guarantees(store: SqlStore) -> None:
@@ -128,7 +128,7 @@ def test_small_contents_that_are_put_together_share_transactions(store: SqlStore
 def test_numbers_of_small_contents_are_never_given_out_twice(
     store: SqlStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kharvest_sql.small._RANGE", 3)
+    monkeypatch.setattr("kharvest_sql._small._RANGE", 3)
     expected = {b"%d" % number for number in range(20)}
     with closing(open_store(url)) as other:
         for number in range(0, 20, 2):
@@ -162,10 +162,10 @@ def test_strings_are_exact_and_ordered_by_code_point(store: SqlStore) -> None:
 def test_every_query_gives_what_the_contract_says(
     store: SqlStore, url: str, seed: int, walked: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kharvest_sql.pages.WALKED", walked)
+    monkeypatch.setattr("kharvest_sql._pages.WALKED", walked)
     for most in ("MOST_WAYS", "MOST_WALKED"):
-        monkeypatch.setattr(f"kharvest_sql.filters.{most}", 1 if seed % 2 else 128)
-    monkeypatch.setattr("kharvest_sql.filters._MOST_CHECKED", 1 if seed % 4 == 1 else 10_000)
+        monkeypatch.setattr(f"kharvest_sql._filters.{most}", 1 if seed % 2 else 128)
+    monkeypatch.setattr("kharvest_sql._filters._MOST_CHECKED", 1 if seed % 4 == 1 else 10_000)
     with closing(open_store(url)) as other:  # what one handle remembers must stay true when the other one forgets
         check_history(store, other, Random(seed))
     with store._references_database.read() as session:
@@ -177,8 +177,8 @@ def test_every_query_gives_what_the_contract_says(
 def test_what_many_pods_have_comes_in_order_whole_and_once(
     store: SqlStore, most_walked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kharvest_sql.filters.MOST_WALKED", most_walked)
-    monkeypatch.setattr("kharvest_sql.pages.WALKED", (5, 50))
+    monkeypatch.setattr("kharvest_sql._filters.MOST_WALKED", most_walked)
+    monkeypatch.setattr("kharvest_sql._pages.WALKED", (5, 50))
     random = Random(most_walked)
     some = [
         reference(random.randrange(100), f"/{n % 7}", f"web-{n % 40}", n=str(n % 40), app="web") for n in range(300)

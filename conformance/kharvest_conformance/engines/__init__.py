@@ -15,10 +15,10 @@ import pytest
 
 # Before they are imported: or the asserts of an installed package fail without a word.
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("committing", "handles", "limits", "reading", "viewing"))
+    *(f"{__name__}.{module}" for module in ("_committing", "_handles", "_limits", "_reading", "_viewing"))
 )
 
-from kharvest_conformance.engines.harness import EngineHarness  # noqa: E402  # see above
-from kharvest_conformance.engines.whole import ENGINE_TESTS, EngineSuite  # noqa: E402
+from kharvest_conformance.engines._harness import EngineHarness  # noqa: E402  # see above
+from kharvest_conformance.engines._whole import ENGINE_TESTS, EngineSuite  # noqa: E402
 
 __all__ = ["ENGINE_TESTS", "EngineHarness", "EngineSuite"]

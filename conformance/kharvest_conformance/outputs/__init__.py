@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kharvest.spi import InvalidValue, KharvestError
-from kharvest_conformance.outputs.badge import badge_of
-from kharvest_conformance.outputs.junit import junit_of
-from kharvest_conformance.report import Report
+from kharvest_conformance._report import Report
+from kharvest_conformance.outputs._badge import badge_of
+from kharvest_conformance.outputs._junit import junit_of
 
 
 @dataclass(frozen=True, slots=True)

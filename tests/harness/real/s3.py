@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from harness.real.server import CannotRun, GivenServer, OwnServer, free_port
-from kharvest_fsspec.connecting import bucket_at
+from kharvest_fsspec._connecting import bucket_at
 
 _OTHER_PORTS = (
     "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",

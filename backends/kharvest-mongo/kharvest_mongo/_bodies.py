@@ -1,0 +1,78 @@
+"""The bytes of contents that are too long for one document, in chunks of a size."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bson import ObjectId
+
+from kharvest_mongo._cutting import cut as in_lists
+from kharvest_mongo._schema import CHUNKS
+from kharvest_mongo._server import Document, Server
+
+CHUNK_BYTES = 512 * 1024
+"""The bytes of one chunk."""
+CHUNKS_AT_ONCE = 8
+"""Chunks written, or read, in one round trip, 4 MiB: what one upload or reader holds in memory."""
+_NUMBER_BYTES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One of the parts of a body, counted from 0."""
+
+    number: int
+    data: bytes
+
+
+def cut(pieces: Iterable[bytes]) -> Iterator[Chunk]:
+    """Pieces of any size as chunks of one size, but for the last."""
+    number = 0
+    held: list[bytes | memoryview] = []
+    size = 0
+    for piece in pieces:
+        rest = memoryview(piece)
+        while size + len(rest) >= CHUNK_BYTES:
+            held.append(rest[: CHUNK_BYTES - size])
+            rest = rest[CHUNK_BYTES - size :]
+            yield Chunk(number, b"".join(held))
+            number += 1
+            held, size = [], 0
+        if rest:
+            held.append(bytes(rest))  # a copy: the sender may reuse its buffer
+            size += len(rest)
+    if held:
+        yield Chunk(number, b"".join(held))
+
+
+class Bodies:
+    """Chunks in a collection. A body is named by the document of the content that has it, or will have it."""
+
+    def __init__(self, server: Server) -> None:
+        self._chunks = server.collection(CHUNKS)
+
+    def append(self, body: ObjectId, chunks: Sequence[Chunk]) -> None:
+        """Add chunks to a body."""
+        documents: list[Document] = [{"_id": _id(body, one.number), "body": body, "data": one.data} for one in chunks]
+        self._chunks.insert_many(documents, ordered=False)
+
+    def some(self, body: ObjectId, number: int, end: int) -> list[bytes]:
+        """The chunks from a number on, before `end`, as many as are read at once; fewer where one is missing."""
+        ids = [_id(body, one) for one in range(number, min(end, number + CHUNKS_AT_ONCE))]
+        found = {document["_id"]: document["data"] for document in self._chunks.find({"_id": {"$in": ids}})}
+        chunks: list[bytes] = []
+        for one in ids:
+            if one not in found:
+                break
+            chunks.append(found[one])
+        return chunks
+
+    def remove(self, bodies: Collection[ObjectId]) -> None:
+        """Remove bodies, whatever there is of them."""
+        for some in in_lists(bodies):
+            self._chunks.delete_many({"body": {"$in": some}})
+
+
+def _id(body: ObjectId, number: int) -> bytes:
+    return body.binary + number.to_bytes(_NUMBER_BYTES, "big")
