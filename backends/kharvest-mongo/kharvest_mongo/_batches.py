@@ -22,10 +22,9 @@ from typing import TypeVar
 from pymongo import ReturnDocument
 
 from kharvest.spi import IncompatibleSchema, StoreUnavailable
-from kharvest_mongo._cutting import cut
 from kharvest_mongo._failures import told
 from kharvest_mongo._rows import ids_of_batch
-from kharvest_mongo._schema import REFERENCES, SCHEMA_VERSION, SIGNATURES, STORE
+from kharvest_mongo._schema import REFERENCES, SCHEMA_VERSION, SIGNATURES, STORE, cut
 from kharvest_mongo._server import STORE_ID, Document, Server
 from kharvest_mongo._snapshots import Snapshot
 

@@ -9,7 +9,6 @@ from kharvest_sql._schema import CLAIM
 
 
 def claim(session: Session, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
-    """See `ReferenceStore.claim`."""
     name = holder.encode()
     rows = session.claim_rows(CLAIM, "claim_key", "holder until_ns", [(key, name, until_ns) for key in set(keys)])
     held = {key: (owner, end_ns) for key, owner, end_ns in rows if owner == name or end_ns <= now_ns}
@@ -20,7 +19,6 @@ def claim(session: Session, keys: Collection[bytes], holder: str, now_ns: int, u
 
 
 def release(session: Session, keys: Collection[bytes], holder: str) -> None:
-    """See `ReferenceStore.release`."""
     ours = {
         row[0]
         for row in session.matching(

@@ -120,7 +120,6 @@ class SqlContents:
         return None if row is None else int(row[0])
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
-        """See `ContentStore.present`."""
         wanted = set(sha256s)
         if not wanted:
             return {}
@@ -129,7 +128,6 @@ class SqlContents:
             return {row[0]: Content(row[0], row[1], row[2]) for row in rows}
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
-        """See `ContentStore.contents`."""
         while True:
             with self._contents_database.glance() as session:
                 rows = session.all(

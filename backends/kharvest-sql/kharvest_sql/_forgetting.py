@@ -14,7 +14,6 @@ from kharvest_sql._walking import Position
 
 
 def forget(session: Session, identities: Identities, query: Query) -> int:
-    """See `ReferenceStore.forget`."""
     keys = _first(session, identities, query)
     if not keys:
         return 0
