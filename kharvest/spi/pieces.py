@@ -1,10 +1,12 @@
-"""Cutting what is too much at once: long lists, and bytes that come in chunks of any size."""
+"""Cutting what is too much at once: long lists, bytes that come in chunks of any size, and listings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
+
+from kharvest.spi._values import Content
 
 T = TypeVar("T")
 
@@ -31,3 +33,16 @@ def bytes_of(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
             missing -= len(rest)
     if held:
         yield b"".join(held)
+
+
+def listing(read: Callable[[bytes, int], Sequence[Content]], after: bytes, size: int = 1000) -> Iterator[Content]:
+    """What `ContentStore.contents` gives, read some at a time.
+
+    `read` gives the first contents behind a SHA-256, ascending, at most so many; fewer only when there are no more.
+    """
+    while True:
+        found = read(after, size)
+        yield from found
+        if len(found) < size:
+            return
+        after = found[-1].sha256

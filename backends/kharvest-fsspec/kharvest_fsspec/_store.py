@@ -25,8 +25,7 @@ from kharvest_fsspec._bucket import Bucket, Missing
 from kharvest_fsspec._index import Index, TakenForDead
 from kharvest_fsspec._log import Log
 from kharvest_fsspec._operations import Append, Claim, Discard, Forget, Publish, Record, Release
-from kharvest_fsspec._sweeping import FOLDER
-from kharvest_fsspec._upkeep import Upkeep
+from kharvest_fsspec._upkeep import FOLDER, Upkeep
 
 _RANGE_BYTES = 2**20
 

@@ -48,7 +48,6 @@ class Batches:
         self._this: Document = {"_id": STORE_ID, "store_id": server.store_id}
 
     def snapshot(self) -> Snapshot:
-        """The store as it is now."""
         with told():
             return self._snapshot(self._store.find_one({"_id": STORE_ID}))
 

@@ -41,7 +41,6 @@ class Bodies:
         return chunks
 
     def remove(self, bodies: Collection[ObjectId]) -> None:
-        """Remove bodies, whatever there is of them."""
         for some in cut(bodies):
             self._chunks.delete_many({"body": {"$in": some}})
 

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, StoreUnavailable, UnknownContent
-from kharvest.spi.pieces import bytes_of, lists_of
+from kharvest.spi.pieces import bytes_of, listing, lists_of
 from kharvest_mongo._bodies import CHUNK_BYTES, CHUNKS_AT_ONCE, Bodies
 from kharvest_mongo._failures import told
 from kharvest_mongo._schema import CONTENTS, DISCARDS, ONE_REPLY, cut
@@ -22,7 +22,6 @@ IDLE = timedelta(hours=1)
 """An upload that did not move for so long, by the server's clock, is a leftover. One that wakes up must begin again."""
 _READ_MS = 10 * 60_000
 """By the server's clock, no answer is read for so long."""
-_LISTED_AT_ONCE = 1000
 _DIGEST_BYTES = 32
 _VALUE = {"sha256": 1, "md5": 1, "size": 1}
 
@@ -190,17 +189,12 @@ class MongoContents:
         return gone
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
-        while True:
-            with told():
-                found = list(
-                    self._contents.find({"sha256": _behind(after)}, _VALUE, batch_size=ONE_REPLY)
-                    .sort("sha256", 1)
-                    .limit(_LISTED_AT_ONCE)
-                )
-            yield from map(_content, found)
-            if len(found) < _LISTED_AT_ONCE:
-                return
-            after = found[-1]["sha256"]
+        return listing(self._some, after)
+
+    def _some(self, after: bytes, limit: int) -> list[Content]:
+        with told():
+            found = self._contents.find({"sha256": _behind(after)}, _VALUE, batch_size=ONE_REPLY)
+            return [_content(one) for one in found.sort("sha256", 1).limit(limit)]
 
     def discard(self, sha256s: Collection[bytes]) -> None:
         """See `ContentStore.discard`. What dies in the middle has left something to remove, and nothing to see."""

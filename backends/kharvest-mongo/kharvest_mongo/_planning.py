@@ -208,7 +208,6 @@ def _place(
 
 
 def _check(record: Record, known: Mapping[Signature, Content], missing: set[bytes]) -> None:
-    """Refuse a record that does not fit what is known."""
     lacking = frozenset(content.sha256 for content in record.files.values()) & missing
     if lacking:
         raise UnknownContent(lacking)

@@ -37,12 +37,10 @@ class Abandoned:
         self._numbers: list[int] = []  # guarded by _lock
 
     def add(self, batch: int) -> None:
-        """Leave a batch behind."""
         with self._lock:
             self._numbers.append(batch)
 
     def bury(self) -> None:
-        """Bury what was left behind."""
         with self._lock:
             numbers, self._numbers = self._numbers, []
         for done, batch in enumerate(numbers):

@@ -37,7 +37,6 @@ _BEHIND_NUL = "\x01"
 def page(
     references: Documents[Document], signatures: Documents[Document], snapshot: Snapshot, query: Query
 ) -> Page[FileSummary]:
-    """One page of file summaries."""
     after = _place(query)
     find = _of_pods if query.pod is not None else _of_files
     items, end = find(references, signatures, snapshot, query, after)

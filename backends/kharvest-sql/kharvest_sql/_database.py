@@ -44,11 +44,9 @@ class Session:
         (self._ahead or self.all)(sql)
 
     def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """Every row of the result."""
         return list(self._execute(sql, tuple(parameters)).fetchall())  # PyMySQL gives tuples
 
     def first(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        """The first row of the result; None if there is none."""
         result = self._execute(sql, tuple(parameters))
         row = result.fetchone()
         result.close()
@@ -120,7 +118,6 @@ class Session:
         raise StoreUnavailable(f"others removed what was inserted {_ROUNDS} times", "try again")
 
     def delete(self, table: Table, key: str, rows: Sequence[Sequence[int]]) -> None:
-        """Delete the rows whose columns `key` are these."""
         statement = self.dialect.delete(table, key.split())
         for some in lists_of(_ROWS_AT_ONCE, rows):
             self._execute(statement, self.dialect.delete_parameters(some))

@@ -19,13 +19,14 @@ from kharvest.spi import (
     UnknownContent,
 )
 from kharvest.spi.recording import after_newest, require_present
-from kharvest_sql import _claims as claims
 from kharvest_sql import _forgetting as forgetting
 from kharvest_sql import _pages as pages
 from kharvest_sql import _summaries as summaries
 from kharvest_sql import _timelines as timelines
 from kharvest_sql._database import Database, Session
-from kharvest_sql._identities import FileKey, Identities, Memory, StoredSignature
+from kharvest_sql._identities import Identities
+from kharvest_sql._remembered import FileKey, Memory, StoredSignature
+from kharvest_sql._schema import CLAIM
 from kharvest_sql._timelines import TimelineId
 from kharvest_sql._timelines import newest as newest_rows
 
@@ -120,11 +121,11 @@ class SqlReferences:
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
         # A power cut that loses a claim ends its holder's upload too.
         return self._references_database.write(
-            lambda session: claims.claim(session, keys, holder, now_ns, until_ns), durable=False
+            lambda session: _claim(session, keys, holder, now_ns, until_ns), durable=False
         )
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
-        self._references_database.write(lambda session: claims.release(session, keys, holder), durable=False)
+        self._references_database.write(lambda session: _release(session, keys, holder), durable=False)
 
     def now_ns(self) -> int:
         """See `ReferenceStore.now_ns`: the server's clock; for a file, this machine's."""
@@ -203,3 +204,27 @@ def _check(stored: Mapping[FileKey, StoredSignature], files: Mapping[Signature, 
         known = stored.get((signature.path, signature.md5))
         if known is not None and known.content is not None and known.content != content:
             raise Conflict(signature, known.content, content)
+
+
+def _claim(session: Session, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+    name = holder.encode()
+    rows = session.claim_rows(CLAIM, "claim_key", "holder until_ns", [(key, name, until_ns) for key in set(keys)])
+    held = {key: (owner, end_ns) for key, owner, end_ns in rows if owner == name or end_ns <= now_ns}
+    changed = [(key, name, until_ns) for key, lease in sorted(held.items()) if lease != (name, until_ns)]
+    session.upsert(CLAIM, "claim_key", "holder until_ns", changed)
+    session.changes_nothing = not held
+    return set(held)
+
+
+def _release(session: Session, keys: Collection[bytes], holder: str) -> None:
+    ours = {
+        row[0]
+        for row in session.matching(
+            "SELECT claim_key, holder FROM kharvest_claim WHERE claim_key IN",
+            sorted(set(keys)),
+            f" ORDER BY claim_key{session.dialect.lock_rows}",
+        )
+        if row[1] == holder.encode()
+    }
+    session.changes_nothing = not ours
+    session.run_matching("DELETE FROM kharvest_claim WHERE claim_key IN", ours)
