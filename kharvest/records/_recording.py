@@ -16,7 +16,8 @@ from kharvest.records._commits import Change
 from kharvest.records._engine import View
 from kharvest.records._keys import Kind
 from kharvest.records._rows import Head
-from kharvest.spi import Conflict, Content, Metadata, Reference, Signature, Timeline, UnknownContent
+from kharvest.spi import Content, Metadata, Reference, Signature, Timeline
+from kharvest.spi.recording import after_newest, require_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,8 @@ class Batch:
     def append(self, view: View) -> Change[list[Reference]]:
         """The changes that record the references with the times at which each is the newest of its timeline."""
         found, heads = self._check(view), self._heads(view)
-        last = {timeline: keys.time_of(head.rank) if head else None for timeline, head in heads.items()}
-        appended = []
-        for timeline, reference in zip(self._timelines, self.references, strict=True):
-            appended.append(reference.after(last[timeline]))
-            last[timeline] = appended[-1].observed_at_ns
-        return self._recorded(view, appended, found, heads)
+        newest = {timeline: keys.time_of(head.rank) for timeline, head in heads.items() if head is not None}
+        return self._recorded(view, after_newest(self.references, self._timelines, newest), found, heads)
 
     def _heads(self, view: View) -> dict[Timeline, Head | None]:
         ids = self._timeline_ids
@@ -130,20 +127,9 @@ class Batch:
             Conflict, UnknownContent: see `ReferenceStore.record`.
         """
         found = view.get(self._signature_keys.values())
-        for signature, content in self.files.items():
-            row = found.get(self._signature_keys[signature])
-            stored = content if row is None else rows.to_content(row)
-            if stored is not None and stored != content:
-                raise Conflict(signature, stored, content)
-        unknown = {
-            one.signature
-            for one in self.references
-            if not one.signature.is_removal
-            and one.signature not in self.files
-            and self._signature_keys[one.signature] not in found
-        }
-        if unknown:
-            raise UnknownContent(signatures=frozenset(unknown))
+        stored = {one: rows.to_content(found[key]) for one, key in self._signature_keys.items() if key in found}
+        known = {one: content for one, content in stored.items() if content is not None}
+        require_known(self.files, self.references, known)
         return found
 
     def _recorded(

@@ -27,8 +27,8 @@ from kharvest.spi import (
     Signature,
     StoreCorrupt,
     Timeline,
-    UnknownContent,
 )
+from kharvest.spi.recording import require_present
 
 FORMAT_VERSION = 1
 """Counts changes of the keys and rows. Rows of another version are refused."""
@@ -76,19 +76,13 @@ class RecordStore:
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """See `ReferenceStore.record`."""
-        self._require(files)
+        require_present(files, self.__present)
         self.__commits.make(Batch(files, references).record)
 
     def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
         """See `ReferenceStore.append`."""
-        self._require(files)
+        require_present(files, self.__present)
         return self.__commits.make(Batch(files, references).append)
-
-    def _require(self, files: Mapping[Signature, Content]) -> None:
-        if self.__present is not None and files:
-            sha256s = {content.sha256 for content in files.values()}
-            if missing := sha256s - self.__present(sha256s).keys():
-                raise UnknownContent(frozenset(missing))
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         """See `ReferenceStore.known`."""

@@ -19,7 +19,7 @@ PACKAGES = {
 NO_API = {"kharvest.cli", "kharvest.globs", "kharvest.__main__"}
 """Parts of the core that are imported by name: programs, and one module."""
 PUBLIC_MODULES = {
-    "kharvest.spi": {"backend", "disks", "room", "store"},
+    "kharvest.spi": {"backend", "disks", "pieces", "recording", "room", "store"},
     "kharvest.wire": {"address", "channel", "legacy_pb2", "legacy_pb2_grpc", "trailers", "v2_pb2", "v2_pb2_grpc"},
     "kharvest_fsspec": {"plugin"},
     "kharvest_memory": {"plugin"},

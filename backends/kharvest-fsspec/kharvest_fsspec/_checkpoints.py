@@ -149,7 +149,7 @@ class Checkpoints:
             return None
         copy = folder / f"copy-{secrets.token_hex(4)}.db"
         try:
-            number = index.copy_to(copy, self._remembered)
+            number = index.checkpoint(copy, self._remembered)
             name = f"{_FOLDER}/{number:020}-{secrets.token_hex(8)}"
             counted = _Counted()
             with scratch.told(copy):

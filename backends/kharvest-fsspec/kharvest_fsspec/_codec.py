@@ -13,7 +13,6 @@ K = TypeVar("K", bound=Hashable)
 
 
 def encode(operation: Operation) -> bytes:
-    """One operation."""
     return json.dumps(_encoded(operation), ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -79,5 +79,4 @@ def read_header(name: str, data: bytes, magic: bytes, number: int, store: bytes)
 
 
 def damaged(name: str, reason: str) -> StoreCorrupt:
-    """The error for an object that cannot be read."""
     return StoreCorrupt(f"the object {name}: {reason}", f"restore {name} from a backup, or a version that was kept")

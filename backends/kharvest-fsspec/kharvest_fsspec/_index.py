@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kharvest.spi import Conflict, Content, InvalidValue, StoreUnavailable, UnknownContent
+from kharvest.spi.pieces import listing
 from kharvest_fsspec import _scratch as scratch
 from kharvest_fsspec._operations import Append, Claim, Discard, Forget, Operation, Publish, Record, Release, Sweep
-from kharvest_sql.index import Session, SqliteIndex, SqlReferences, Transaction
-
-_LISTED_AT_ONCE = 1000
+from kharvest_sql.index import Session, SqliteIndex, Transaction
 
 _TABLES = """
 CREATE TABLE kharvest_fsspec (number INTEGER NOT NULL, swept_at_ns INTEGER NOT NULL);
@@ -51,7 +49,6 @@ class Change:
         self._transaction = transaction
         self._session = transaction.session
         self._references = transaction.references
-        self.undo = transaction.undo
 
     def attempt(self, operation: Operation) -> tuple[Any, bool]:
         """What the operation answers, and whether it changed anything; nothing of it stays when it is refused.
@@ -65,7 +62,6 @@ class Change:
         return answer, self._transaction.changes() != before
 
     def do(self, operation: Operation) -> Any:
-        """What the operation answers."""
         match operation:
             case Record(files, references):
                 self._references.record(files, references)
@@ -115,25 +111,11 @@ class Change:
         return doomed
 
 
-class Index:
-    """The index. One thread at a time changes it; any number of threads ask it, and see whole numbers only.
-
-    `reading` answers the questions of the references half.
-    """
+class Index(SqliteIndex):
+    """The index. One thread at a time changes it; any number of threads ask it, and see whole numbers only."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = SqliteIndex(folder / "index.db", _TABLES, _present, scratch.REMEDY)
-        self.reading: SqlReferences = self._file.reading
-        self.start = self._file.start
-        self.restart = self._file.restart
-        self.read = self._file.read
-        self.close = self._file.close
-
-    @contextmanager
-    def change(self) -> Iterator[Change]:
-        """A transaction, which is undone when the block raises."""
-        with self._file.change() as transaction:
-            yield Change(transaction)
+        super().__init__(folder / "index.db", _TABLES, _present, scratch.REMEDY)
 
     def number(self) -> int:
         """The number of the last segment that was done."""
@@ -151,12 +133,10 @@ class Index:
             return {row[0]: row[1] for row in session.all("SELECT number, made_at_ns FROM kharvest_fsspec_checkpoint")}
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
-        """Those of the contents that are visible."""
         with self.read() as session:
             return _present(session, sha256s)
 
     def object_of(self, sha256: bytes) -> tuple[Content, str] | None:
-        """A visible content, and the name of its object."""
         with self.read() as session:
             row = session.first(
                 "SELECT md5, size, object_name FROM kharvest_fsspec_content WHERE sha256 = ?", (sha256,)
@@ -172,19 +152,14 @@ class Index:
 
     def contents(self, after: bytes) -> Iterator[Content]:
         """All visible contents behind `after`, by SHA-256."""
-        while True:
-            with self.read() as session:
-                rows = session.all(
-                    "SELECT sha256, md5, size FROM kharvest_fsspec_content WHERE sha256 > ? ORDER BY sha256 LIMIT ?",
-                    (after, _LISTED_AT_ONCE),
-                )
-            for sha256, md5, size in rows:
-                yield Content(sha256, md5, size)
-            if len(rows) < _LISTED_AT_ONCE:
-                return
-            after = rows[-1][0]
+        return listing(self._some, after)
 
-    def copy_to(self, path: Path, checkpoints: dict[int, int]) -> int:
+    def _some(self, after: bytes, limit: int) -> list[Content]:
+        sql = "SELECT sha256, md5, size FROM kharvest_fsspec_content WHERE sha256 > ? ORDER BY sha256 LIMIT ?"
+        with self.read() as session:
+            return [Content(*row) for row in session.all(sql, (after, limit))]
+
+    def checkpoint(self, path: Path, checkpoints: dict[int, int]) -> int:
         """Write the state as of now into a new file, with these checkpoints to remember; return its number."""
 
         def finish(copy: sqlite3.Connection) -> int:
@@ -192,9 +167,9 @@ class Index:
             copy.executemany("INSERT INTO kharvest_fsspec_checkpoint VALUES (?, ?)", sorted(checkpoints.items()))
             return int(copy.execute("SELECT number FROM kharvest_fsspec").fetchone()[0])
 
-        return self._file.copy_to(path, finish)
+        return self.copy_to(path, finish)
 
 
 def _present(session: Session, sha256s: Collection[bytes]) -> dict[bytes, Content]:
     sql = "SELECT sha256, md5, size FROM kharvest_fsspec_content WHERE sha256 IN"
-    return {row[0]: Content(row[0], row[1], row[2]) for row in session.matching(sql, set(sha256s))}
+    return {row[0]: Content(*row) for row in session.matching(sql, set(sha256s))}

@@ -38,7 +38,6 @@ from kharvest_fsspec._bucket import Bucket, Exists, Missing
 from kharvest_fsspec._frames import Header
 from kharvest_fsspec._index import REFUSALS, Change, Index
 from kharvest_fsspec._operations import Operation
-from kharvest_fsspec._request import Request
 
 RETENTION_SECONDS = 24 * 3600.0
 TRUST_SECONDS = 600.0
@@ -58,6 +57,34 @@ def boot_clock() -> float:
 def segment_name(number: int) -> str:
     """The object of a segment. Names sort as numbers do."""
     return f"log/{number:020}"
+
+
+class Request:
+    """One caller's wish: that its operation is done, or, without one, that the index is as new as the log.
+
+    `encoded` is the operation as the log will have it, and `operation` is decoded from that: so who writes it does
+    exactly what they do who read it, also where two values are equal, but not the same object.
+    """
+
+    __slots__ = ("_answer", "_error", "encoded", "operation")
+
+    def __init__(self, operation: Operation | None = None) -> None:
+        self.encoded = b"" if operation is None else codec.encode(operation)
+        self.operation = None if operation is None else codec.decode(codec.body_of([self.encoded]))[0]
+        self._answer: Any = None
+        self._error: Exception | None = None
+
+    def answer(self, answer: Any) -> None:
+        """Set what it comes to, unless it is set anew."""
+        self._answer, self._error = answer, None
+
+    def fail(self, error: Exception) -> None:
+        self._answer, self._error = None, error
+
+    @property
+    def outcome(self) -> Any:
+        """What it came to: an answer, or an error."""
+        return self._answer if self._error is None else self._error
 
 
 class _Behind(Exception):
@@ -151,7 +178,8 @@ class Log:
     def _write(self, writers: Sequence[Request]) -> bool:
         """Do what is wanted and make a segment of it; False if it has to be checked anew in another state."""
         header = Header(frames.SEGMENT, self._number + 1, self._store, secrets.token_bytes(_WRITER_BYTES))
-        with self._index.change() as change:
+        with self._index.change() as transaction:
+            change = Change(transaction)
             done = _attempt(change, writers)
             data = frames.pack(header, codec.body_of([request.encoded for request in done]))
             began = self._clock()
@@ -159,7 +187,7 @@ class Log:
             if made:
                 change.finish(header.number)
             elif done:
-                change.undo()
+                transaction.undo()
         if not made:
             # If nothing was to be written, what they were answered holds in the newest state only.
             return not self._catch_up() and not done
@@ -227,7 +255,8 @@ class Log:
 
     def _do(self, segments: Sequence[bytes]) -> None:
         number = self._number
-        with self._index.change() as change:
+        with self._index.change() as transaction:
+            change = Change(transaction)
             for data in segments:
                 number += 1
                 name = segment_name(number)

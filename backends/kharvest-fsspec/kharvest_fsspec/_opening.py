@@ -13,8 +13,7 @@ from kharvest_fsspec._index import Index
 from kharvest_fsspec._log import RETENTION_SECONDS, TRUST_SECONDS, Log, boot_clock
 from kharvest_fsspec._scratch import scratch_folder
 from kharvest_fsspec._store import FsspecStore
-from kharvest_fsspec._sweeping import sweep
-from kharvest_fsspec._upkeep import Upkeep
+from kharvest_fsspec._upkeep import Upkeep, sweep
 
 _NS = 10**9
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator,
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from fsspec.asyn import FSTimeoutError, sync
 from fsspec.spec import AbstractFileSystem
 
 from kharvest.spi import Capability, StoreDenied, StoreUnavailable
+from kharvest.spi.pieces import bytes_of
 from kharvest.spi.room import Allotment, unlimited
 from kharvest_fsspec import _marker as marker
 from kharvest_fsspec._address import NO_SECRETS, Secrets
@@ -127,17 +129,15 @@ class ObjectBucket:
             raise StoreUnavailable(reason, "restore it, or restart the server to go on with what is there now")
 
     def upload(self, name: str, parts: Iterable[bytes]) -> None:
-        left = iter(parts)
-        start = bytearray()
-        for part in left:
-            start += part
-            if len(start) >= self._part_bytes:
-                self._stream(name, start, left)
-                return
-        with self._told(self._path(name)):
-            self._call("pipe_file", self._path(name), bytes(start), seconds=PART_SECONDS)
+        pieces = bytes_of(self._part_bytes, parts)
+        first = next(pieces, b"")
+        if len(first) == self._part_bytes:
+            self._stream(name, chain([first], pieces))
+        else:
+            with self._told(self._path(name)):
+                self._call("pipe_file", self._path(name), first, seconds=PART_SECONDS)
 
-    def _stream(self, name: str, start: bytearray, left: Iterator[bytes]) -> None:
+    def _stream(self, name: str, parts: Iterable[bytes]) -> None:
         """Upload part by part, each within a time: so an upload may take long, but not stand still."""
         path = self._path(name)
 
@@ -147,7 +147,7 @@ class ObjectBucket:
 
         file = step(lambda: self._files.open(path, "wb", block_size=self._part_bytes))
         try:
-            for part in _joined(start, left, self._part_bytes):
+            for part in parts:
                 step(partial(file.write, part))
             step(file.close)
         except BaseException:
@@ -228,17 +228,6 @@ class ObjectBucket:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-
-def _joined(start: bytearray, left: Iterable[bytes], least: int) -> Iterator[bytes]:
-    """Parts of at least so many bytes, but for the last."""
-    held = start
-    for part in left:
-        if len(held) >= least:
-            yield bytes(held)
-            held.clear()
-        held += part
-    yield bytes(held)
 
 
 def _raise(answer: Any) -> Any:

@@ -25,8 +25,7 @@ from kharvest_fsspec._bucket import Bucket, Missing
 from kharvest_fsspec._index import Index, TakenForDead
 from kharvest_fsspec._log import Log
 from kharvest_fsspec._operations import Append, Claim, Discard, Forget, Publish, Record, Release
-from kharvest_fsspec._sweeping import FOLDER
-from kharvest_fsspec._upkeep import Upkeep
+from kharvest_fsspec._upkeep import FOLDER, Upkeep
 
 _RANGE_BYTES = 2**20
 
@@ -46,7 +45,6 @@ class FsspecStore:
         self._opened = opened
 
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
-        """See `ContentStore.put`."""
         if self.present((content.sha256,)):
             return
         name = f"{FOLDER}/{content.sha256.hex()}-{secrets.token_hex(8)}"
@@ -91,19 +89,16 @@ class FsspecStore:
             offset += len(chunk)
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
-        """See `ContentStore.present`."""
         if not sha256s:
             return {}
         self._log.refresh()
         return self._index.present(sha256s)
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
-        """See `ContentStore.contents`."""
         self._log.refresh()
         yield from self._index.contents(after)
 
     def discard(self, sha256s: Collection[bytes]) -> None:
-        """See `ContentStore.discard`."""
         if sha256s:
             self._remove(self._write_removal(Discard(sorted(set(sha256s)))))
 
@@ -116,55 +111,44 @@ class FsspecStore:
                 return self._log.write(operation)
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
-        """See `ReferenceStore.record`."""
         if files or references:
             self._log.write(Record(files, references))
 
     def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
-        """See `ReferenceStore.append`."""
         appended: list[Reference] = self._log.write(Append(files, references)) if files or references else []
         return appended
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
-        """See `ReferenceStore.known`."""
         self._log.refresh()
         return self._index.reading.known(signatures)
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
-        """See `ReferenceStore.newest`."""
         self._log.refresh()
         return self._index.reading.newest(timelines)
 
     def references(self, query: Query) -> Page[Reference]:
-        """See `ReferenceStore.references`."""
         self._log.refresh()
         return self._index.reading.references(query)
 
     def files(self, query: Query) -> Page[FileSummary]:
-        """See `ReferenceStore.files`."""
         self._log.refresh()
         return self._index.reading.files(query)
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
-        """See `ReferenceStore.claim`."""
         held: set[bytes] = self._log.write(Claim(sorted(set(keys)), holder, now_ns, until_ns)) if keys else set()
         return held
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
-        """See `ReferenceStore.release`."""
         if keys:
             self._log.write(Release(sorted(set(keys)), holder))
 
     def now_ns(self) -> int:
-        """See `ReferenceStore.now_ns`."""
         return self._bucket.now_ns()
 
     def forget(self, query: Query) -> int:
-        """See `ReferenceStore.forget`."""
         return int(self._write_removal(Forget(query)))
 
     def close(self) -> None:
-        """See `Opened.close`."""
         self._upkeep.close()
         self._opened.close()
 

@@ -103,7 +103,7 @@ def test_the_writer_has_the_index_that_its_log_makes(directory: Path, tmp_path: 
         store._upkeep.wait()
         for path in (directory / "checkpoints").iterdir():
             path.unlink()  # they are the writer's own
-        store._index.copy_to(tmp_path / "copy.db", {})
+        store._index.checkpoint(tmp_path / "copy.db", {})
         with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
             names = [row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             written = {name: sorted(map(repr, map(tuple, copy.execute(f"SELECT * FROM {name}")))) for name in names}

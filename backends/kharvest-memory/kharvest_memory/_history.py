@@ -25,7 +25,6 @@ class _Index:
             insort(self._by_key.setdefault(key, []), entry)
 
     def remove(self, entry: Entry) -> None:
-        """Remove an entry that is there."""
         del self._all[bisect_left(self._all, entry)]
         for key in _keys(entry[2]):
             entries = self._by_key[key]
@@ -79,7 +78,6 @@ class History:
         self._changed.add(name)
 
     def remove(self, entry: Entry) -> None:
-        """Remove an entry that is there."""
         self._entries.remove(entry)
         timeline = entry[2].timeline
         if self._entries.of(timeline) or self._newest.of(timeline):
@@ -92,7 +90,6 @@ class History:
         return bool(self._entries.of(signature))
 
     def newest(self, timeline: Timeline) -> Reference | None:
-        """The last reference of a timeline."""
         entries = self._entries.of(timeline)
         return entries[-1][2] if entries else None
 

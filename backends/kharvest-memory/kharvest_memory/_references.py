@@ -12,7 +12,6 @@ from itertools import islice
 
 from kharvest.spi import (
     Capability,
-    Conflict,
     Content,
     FileSummary,
     InvalidCursor,
@@ -22,10 +21,10 @@ from kharvest.spi import (
     Reference,
     Signature,
     Timeline,
-    UnknownContent,
     decode_cursor,
     encode_cursor,
 )
+from kharvest.spi.recording import after_newest, require_known, require_present
 from kharvest_memory._history import History
 
 Present = Callable[[Collection[bytes]], dict[bytes, Content]]
@@ -58,21 +57,10 @@ class References:
     def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
         with self._lock:
             self._check(files, references)
-            appended = self._after_newest(references)
+            timelines = [one.timeline for one in references]
+            newest = {timeline: one.observed_at_ns for timeline, one in self._newest(set(timelines)).items()}
+            appended = after_newest(references, timelines, newest)
             self._add(files, appended)
-        return appended
-
-    def _after_newest(self, references: Sequence[Reference]) -> list[Reference]:
-        """The references with the times at which each is the newest of its timeline, behind those before it."""
-        last: dict[Timeline, int | None] = {}
-        appended = []
-        for reference in references:
-            timeline = reference.timeline
-            if timeline not in last:
-                newest = self._history.newest(timeline)
-                last[timeline] = None if newest is None else newest.observed_at_ns
-            appended.append(reference.after(last[timeline]))
-            last[timeline] = appended[-1].observed_at_ns
         return appended
 
     def _add(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
@@ -85,23 +73,8 @@ class References:
 
     def _check(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
         """Everything that can be wrong with a batch, before the first change."""
-        for signature, content in files.items():
-            stored = self._files.get(signature, content)
-            if stored != content:
-                raise Conflict(signature, stored, content)
-        if self._present is not None:
-            sha256s = {content.sha256 for content in files.values()}
-            if missing := sha256s - self._present(sha256s).keys():
-                raise UnknownContent(frozenset(missing))
-        unknown = {
-            reference.signature
-            for reference in references
-            if not reference.signature.is_removal
-            and reference.signature not in self._files
-            and reference.signature not in files
-        }
-        if unknown:
-            raise UnknownContent(signatures=frozenset(unknown))
+        require_present(files, self._present)
+        require_known(files, references, self._files)
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
         with self._lock:
@@ -109,8 +82,11 @@ class References:
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
         with self._lock:
-            found = ((timeline, self._history.newest(timeline)) for timeline in timelines)
-            return {timeline: reference for timeline, reference in found if reference is not None}
+            return self._newest(timelines)
+
+    def _newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
+        found = ((timeline, self._history.newest(timeline)) for timeline in timelines)
+        return {timeline: reference for timeline, reference in found if reference is not None}
 
     def references(self, query: Query) -> Page[Reference]:
         after = _entry_position(query)

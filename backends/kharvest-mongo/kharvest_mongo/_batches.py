@@ -22,10 +22,9 @@ from typing import TypeVar
 from pymongo import ReturnDocument
 
 from kharvest.spi import IncompatibleSchema, StoreUnavailable
-from kharvest_mongo._cutting import cut
 from kharvest_mongo._failures import told
 from kharvest_mongo._rows import ids_of_batch
-from kharvest_mongo._schema import REFERENCES, SCHEMA_VERSION, SIGNATURES, STORE
+from kharvest_mongo._schema import REFERENCES, SCHEMA_VERSION, SIGNATURES, STORE, cut
 from kharvest_mongo._server import STORE_ID, Document, Server
 from kharvest_mongo._snapshots import Snapshot
 
@@ -49,7 +48,6 @@ class Batches:
         self._this: Document = {"_id": STORE_ID, "store_id": server.store_id}
 
     def snapshot(self) -> Snapshot:
-        """The store as it is now."""
         with told():
             return self._snapshot(self._store.find_one({"_id": STORE_ID}))
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 from bson import ObjectId
 
-from kharvest_mongo._cutting import cut as in_lists
-from kharvest_mongo._schema import CHUNKS
+from kharvest_mongo._schema import CHUNKS, cut
 from kharvest_mongo._server import Document, Server
 
 CHUNK_BYTES = 512 * 1024
@@ -18,43 +16,17 @@ CHUNKS_AT_ONCE = 8
 _NUMBER_BYTES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One of the parts of a body, counted from 0."""
-
-    number: int
-    data: bytes
-
-
-def cut(pieces: Iterable[bytes]) -> Iterator[Chunk]:
-    """Pieces of any size as chunks of one size, but for the last."""
-    number = 0
-    held: list[bytes | memoryview] = []
-    size = 0
-    for piece in pieces:
-        rest = memoryview(piece)
-        while size + len(rest) >= CHUNK_BYTES:
-            held.append(rest[: CHUNK_BYTES - size])
-            rest = rest[CHUNK_BYTES - size :]
-            yield Chunk(number, b"".join(held))
-            number += 1
-            held, size = [], 0
-        if rest:
-            held.append(bytes(rest))  # a copy: the sender may reuse its buffer
-            size += len(rest)
-    if held:
-        yield Chunk(number, b"".join(held))
-
-
 class Bodies:
     """Chunks in a collection. A body is named by the document of the content that has it, or will have it."""
 
     def __init__(self, server: Server) -> None:
         self._chunks = server.collection(CHUNKS)
 
-    def append(self, body: ObjectId, chunks: Sequence[Chunk]) -> None:
-        """Add chunks to a body."""
-        documents: list[Document] = [{"_id": _id(body, one.number), "body": body, "data": one.data} for one in chunks]
+    def append(self, body: ObjectId, number: int, chunks: Sequence[bytes]) -> None:
+        """Add chunks to a body, which are counted from `number` on."""
+        documents: list[Document] = [
+            {"_id": _id(body, one), "body": body, "data": data} for one, data in enumerate(chunks, number)
+        ]
         self._chunks.insert_many(documents, ordered=False)
 
     def some(self, body: ObjectId, number: int, end: int) -> list[bytes]:
@@ -69,8 +41,7 @@ class Bodies:
         return chunks
 
     def remove(self, bodies: Collection[ObjectId]) -> None:
-        """Remove bodies, whatever there is of them."""
-        for some in in_lists(bodies):
+        for some in cut(bodies):
             self._chunks.delete_many({"body": {"$in": some}})
 
 

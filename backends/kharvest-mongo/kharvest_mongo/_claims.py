@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterator
 from pymongo import DeleteMany, UpdateMany
 from pymongo.errors import BulkWriteError
 
-from kharvest_mongo._cutting import CHANGED_AT_ONCE, ONE_REPLY, WRITTEN_AT_ONCE, cut
 from kharvest_mongo._failures import duplicates, told
-from kharvest_mongo._schema import CLAIMS
+from kharvest_mongo._schema import CHANGED_AT_ONCE, CLAIMS, ONE_REPLY, WRITTEN_AT_ONCE, cut
 from kharvest_mongo._server import Document, Server
 
 
@@ -20,7 +19,6 @@ class Claims:
         self._claims = server.collection(CLAIMS)
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
-        """See `ReferenceStore.claim`."""
         lease: Document = {"holder": holder, "until_ns": until_ns}
         held: set[bytes] = set()
         undecided = set(keys)
@@ -72,7 +70,6 @@ class Claims:
             yield from self._claims.find({"_id": {"$in": some}}, batch_size=ONE_REPLY)
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
-        """See `ReferenceStore.release`."""
         with told():
             for many in cut(set(keys)):
                 self._claims.bulk_write(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
-from itertools import islice
+from itertools import chain
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, StoreUnavailable, UnknownContent
-from kharvest_mongo._bodies import CHUNK_BYTES, CHUNKS_AT_ONCE, Bodies, Chunk, cut
-from kharvest_mongo._cutting import ONE_REPLY
-from kharvest_mongo._cutting import cut as in_lists
+from kharvest.spi.pieces import bytes_of, listing, lists_of
+from kharvest_mongo._bodies import CHUNK_BYTES, CHUNKS_AT_ONCE, Bodies
 from kharvest_mongo._failures import told
-from kharvest_mongo._schema import CONTENTS, DISCARDS
+from kharvest_mongo._schema import CONTENTS, DISCARDS, ONE_REPLY, cut
 from kharvest_mongo._server import Document, Server
 
 SMALL_BYTES = 64 * 1024
@@ -23,7 +22,6 @@ IDLE = timedelta(hours=1)
 """An upload that did not move for so long, by the server's clock, is a leftover. One that wakes up must begin again."""
 _READ_MS = 10 * 60_000
 """By the server's clock, no answer is read for so long."""
-_LISTED_AT_ONCE = 1000
 _DIGEST_BYTES = 32
 _VALUE = {"sha256": 1, "md5": 1, "size": 1}
 
@@ -68,19 +66,18 @@ class MongoContents:
             )
             condemned = self._contents.find({"touched_at": {"$exists": True}, "is_condemned": True}, {"_id": 1})
             self._bodies.remove([one["_id"] for one in condemned])
-            for some in in_lists(ended):
+            for some in cut(ended):
                 self._contents.delete_many({"_id": {"$in": some}, "is_condemned": True})
 
     def put(self, content: Content, chunks: Iterable[bytes]) -> None:
-        """See `ContentStore.put`."""
         if self.present((content.sha256,)):
             return
-        parts = cut(chunks)
-        first = list(islice(parts, CHUNKS_AT_ONCE))
-        if sum(len(one.data) for one in first) <= SMALL_BYTES:
-            self._put_small(content, b"".join(one.data for one in first))
+        batches = lists_of(CHUNKS_AT_ONCE, bytes_of(CHUNK_BYTES, chunks))
+        first = next(batches, [])
+        if sum(map(len, first)) <= SMALL_BYTES:
+            self._put_small(content, b"".join(first))
         else:
-            self._put_large(content, first, parts)
+            self._put_large(content, chain([first], batches))
 
     def _put_small(self, content: Content, data: bytes) -> None:
         with told():
@@ -89,14 +86,13 @@ class MongoContents:
             except DuplicateKeyError:
                 return  # somebody else's put was faster
 
-    def _put_large(self, content: Content, batch: list[Chunk], rest: Iterator[Chunk]) -> None:
+    def _put_large(self, content: Content, batches: Iterable[list[bytes]]) -> None:
         body = ObjectId()
         try:
-            while batch:
-                self._touch(body, is_new=batch[0].number == 0)
+            for number, batch in enumerate(batches):
+                self._touch(body, is_new=number == 0)
                 with told():
-                    self._bodies.append(body, batch)
-                batch = list(islice(rest, CHUNKS_AT_ONCE))
+                    self._bodies.append(body, number * CHUNKS_AT_ONCE, batch)
             self._publish(body, content)
         except BaseException:
             self._abandon(body)
@@ -168,11 +164,10 @@ class MongoContents:
                 skip = 0
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
-        """See `ContentStore.present`."""
         with told():
             found = [
                 document
-                for some in in_lists(set(sha256s))
+                for some in cut(set(sha256s))
                 for document in self._contents.find(
                     {"sha256": {"$in": some}}, {"_id": 1, **_VALUE}, batch_size=ONE_REPLY
                 )
@@ -187,32 +182,26 @@ class MongoContents:
         """
         wanted = set(ids)
         gone: set[ObjectId] = set()
-        for some in in_lists(ids):
+        for some in cut(ids):
             for discarded in self._discards.find({"contents": {"$in": some}}, {"contents": 1}):
                 gone.update(wanted.intersection(discarded["contents"]))
         self._remove([*gone])
         return gone
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
-        """See `ContentStore.contents`."""
-        while True:
-            with told():
-                found = list(
-                    self._contents.find({"sha256": _behind(after)}, _VALUE, batch_size=ONE_REPLY)
-                    .sort("sha256", 1)
-                    .limit(_LISTED_AT_ONCE)
-                )
-            yield from map(_content, found)
-            if len(found) < _LISTED_AT_ONCE:
-                return
-            after = found[-1]["sha256"]
+        return listing(self._some, after)
+
+    def _some(self, after: bytes, limit: int) -> list[Content]:
+        with told():
+            found = self._contents.find({"sha256": _behind(after)}, _VALUE, batch_size=ONE_REPLY)
+            return [_content(one) for one in found.sort("sha256", 1).limit(limit)]
 
     def discard(self, sha256s: Collection[bytes]) -> None:
         """See `ContentStore.discard`. What dies in the middle has left something to remove, and nothing to see."""
         with told():
             ids: list[ObjectId] = [
                 one["_id"]
-                for some in in_lists(set(sha256s))
+                for some in cut(set(sha256s))
                 for one in self._contents.find({"sha256": {"$in": some}}, {"_id": 1}, batch_size=ONE_REPLY)
             ]
             if len(ids) > 1:
@@ -223,7 +212,7 @@ class MongoContents:
                 self._forget_discards()
 
     def _remove(self, ids: Collection[ObjectId]) -> None:
-        for some in in_lists(ids):
+        for some in cut(ids):
             self._contents.update_many(
                 {"_id": {"$in": some}},
                 {

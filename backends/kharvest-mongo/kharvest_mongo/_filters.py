@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kharvest.spi import Pod, Query, Signature
+from kharvest.spi import Query, Signature
 from kharvest_mongo import _keys as keys
 from kharvest_mongo._server import Document
 from kharvest_mongo._snapshots import Snapshot
@@ -38,7 +38,6 @@ class Way:
 
 
 def way(snapshot: Snapshot, query: Query) -> Way:
-    """How to find what a query asks for."""
     asked = list(_keys(query))
     others: Document = snapshot.visible()
     inexact = False
@@ -88,16 +87,16 @@ def _keys(query: Query) -> Iterator[bytes]:
     if query.path and query.md5 is not None and query.path.startswith("/"):
         yield keys.of_signature(Signature(query.path, query.md5))
     elif query.path is not None:
-        yield keys.of_path(query.path)
+        yield keys.of("path", query.path)
     if query.namespace is not None and query.pod is not None:
-        yield keys.of_pod(Pod(query.namespace, query.pod))
+        yield keys.of("pod", query.namespace, query.pod)
     elif query.pod is not None:
-        yield keys.of_pod_name(query.pod)
+        yield keys.of("name", query.pod)
     if query.md5 is not None and query.path is None:
-        yield keys.of_md5(query.md5)
+        yield keys.of("md5", query.md5.hex())
     if query.path_prefix:
-        yield from map(keys.of_directory, list(keys.directories(query.path_prefix))[-1:])
+        yield from (keys.of("directory", one) for one in list(keys.directories(query.path_prefix))[-1:])
     for key, value in query.metadata.items():
-        yield keys.of_pair(key, value)
+        yield keys.of("pair", key, value)
     if query.namespace is not None and query.pod is None:
-        yield keys.of_namespace(query.namespace)
+        yield keys.of("namespace", query.namespace)

@@ -14,12 +14,11 @@ from kharvest_mongo import _lookups as lookups
 from kharvest_mongo import _pages as pages
 from kharvest_mongo import _rows as rows
 from kharvest_mongo._batches import Batches
-from kharvest_mongo._cutting import CHANGED_AT_ONCE, ONE_REPLY, WRITTEN_AT_ONCE, cut
 from kharvest_mongo._failures import told
 from kharvest_mongo._lookups import Place
 from kharvest_mongo._recording import ATTEMPTS, Abandoned
 from kharvest_mongo._rows import NewRow, Position
-from kharvest_mongo._schema import REFERENCES, SIGNATURES
+from kharvest_mongo._schema import CHANGED_AT_ONCE, ONE_REPLY, REFERENCES, SIGNATURES, WRITTEN_AT_ONCE, cut
 from kharvest_mongo._server import Document, Server
 from kharvest_mongo._snapshots import Snapshot
 
@@ -49,7 +48,6 @@ class Forgetter:
         self._abandoned = abandoned
 
     def forget(self, query: Query) -> int:
-        """See `ReferenceStore.forget`."""
         self._abandoned.bury()
         one = replace(query, limit=1)
         if not self._batches.read(lambda snapshot, _looked: self._first(snapshot, one), of_newest=query.latest):

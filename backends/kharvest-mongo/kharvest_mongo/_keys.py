@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 
-from kharvest.spi import Pod, Reference, Signature, Timeline
+from kharvest.spi import Reference, Signature, Timeline
 
 DIRECTORY_LEVELS = 4
 """As many of a path's directories, from the root, lead to its references: a query for a prefix walks the deepest."""
@@ -19,60 +19,26 @@ CURRENT = b""
 _DIGEST_BYTES = 16
 _TIME_BYTES = 8
 ORDER_BYTES = _TIME_BYTES + _DIGEST_BYTES
-_REMEMBERED = 8192
+_REMEMBERED = 2**16
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def of_namespace(namespace: str) -> bytes:
-    """The key of the references of pods in a namespace."""
-    return _digest(b"namespace", namespace)
+def of(kind: str, *parts: str) -> bytes:
+    """The key of the references that have something of a kind.
+
+    `namespace`; `name`, of a pod; `pod`, with namespace and name; `path`; `signature`, with path and MD5; `md5`;
+    `pair`, with key and value; `directory`, whose text ends in a slash: the references below it.
+    """
+    return _digest(kind, *parts)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def of_pod_name(name: str) -> bytes:
-    """The key of the references of pods of one name, whatever their namespace."""
-    return _digest(b"name", name)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def of_pod(pod: Pod) -> bytes:
-    """The key of the references of a pod."""
-    return _digest(b"pod", pod.namespace, pod.name)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def of_path(path: str) -> bytes:
-    """The key of the references to any version of a file."""
-    return _digest(b"path", path)
-
-
-@lru_cache(maxsize=_REMEMBERED)
 def of_signature(signature: Signature) -> bytes:
     """The key of the references to one version of a file."""
-    return _digest(b"signature", signature.path, signature.md5.hex())
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def of_md5(md5: bytes) -> bytes:
-    """The key of the references to whatever has this MD5."""
-    return _digest(b"md5", md5.hex())
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def of_pair(key: str, value: str) -> bytes:
-    """The key of the references whose metadata has a pair."""
-    return _digest(b"pair", key, value)
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def of_directory(directory: str) -> bytes:
-    """The key of the references below a directory, whose text ends in a slash."""
-    return _digest(b"directory", directory)
+    return of("signature", signature.path, signature.md5.hex())
 
 
 def of_timeline(timeline: Timeline) -> bytes:
-    """The key of the references of a timeline."""
-    return _digest(b"timeline", timeline.pod.namespace, timeline.pod.name, timeline.path)
+    return _digest("timeline", timeline.pod.namespace, timeline.pod.name, timeline.path)
 
 
 def directories(text: str) -> Iterator[str]:
@@ -89,15 +55,15 @@ def of_query_ways(reference: Reference) -> list[bytes]:
     """The keys for all that a query may ask of a reference."""
     signature, pod = reference.signature, reference.pod
     keys = [
-        of_namespace(pod.namespace),
-        of_pod_name(pod.name),
-        of_pod(pod),
-        of_path(signature.path),
+        of("namespace", pod.namespace),
+        of("name", pod.name),
+        of("pod", pod.namespace, pod.name),
+        of("path", signature.path),
         of_signature(signature),
-        of_md5(signature.md5),
+        of("md5", signature.md5.hex()),
     ]
-    keys += (of_pair(key, value) for key, value in reference.metadata.items())
-    keys += (of_directory(directory) for directory in directories(signature.path))
+    keys += (of("pair", key, value) for key, value in reference.metadata.items())
+    keys += (of("directory", directory) for directory in directories(signature.path))
     return keys
 
 
@@ -105,7 +71,7 @@ def order_of(reference: Reference) -> bytes:
     """What references are ordered by, and known again by: the time, then all of the reference."""
     signature, pod = reference.signature, reference.pod
     pairs = (part for pair in reference.metadata.items() for part in pair)
-    whole = _digest(b"reference", pod.namespace, pod.name, signature.path, signature.md5.hex(), *pairs)
+    whole = _digest("reference", pod.namespace, pod.name, signature.path, signature.md5.hex(), *pairs)
     return reference.observed_at_ns.to_bytes(_TIME_BYTES, "big") + whole
 
 
@@ -124,5 +90,5 @@ def name_of(signature: Signature) -> str:
     return f"{signature.path}\0{signature.md5.hex()}"
 
 
-def _digest(kind: bytes, *parts: str) -> bytes:
-    return sha256(b"\0".join((kind, *(part.encode() for part in parts)))).digest()[:_DIGEST_BYTES]
+def _digest(*parts: str) -> bytes:
+    return sha256("\0".join(parts).encode()).digest()[:_DIGEST_BYTES]

@@ -10,9 +10,8 @@ from pymongo.collection import Collection as Documents
 from kharvest.spi import Signature
 from kharvest_mongo import _keys as keys
 from kharvest_mongo import _rows as rows
-from kharvest_mongo._cutting import ONE_REPLY, cut
 from kharvest_mongo._rows import POSITION, Position, StoredSignature
-from kharvest_mongo._schema import REFERENCES
+from kharvest_mongo._schema import ONE_REPLY, REFERENCES, cut
 from kharvest_mongo._server import Document
 from kharvest_mongo._snapshots import Snapshot
 

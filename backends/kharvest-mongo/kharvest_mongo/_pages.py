@@ -54,7 +54,6 @@ class Window:
 
 
 def page(references: Documents[Document], snapshot: Snapshot, query: Query) -> Page[Reference]:
-    """One page of references."""
     found = find(references, snapshot, query, VALUE, position_of(query))
     cursor = None if found.position is None else encode_cursor(query, found.position.hex())
     return Page(tuple(map(rows.reference, found.documents)), cursor)

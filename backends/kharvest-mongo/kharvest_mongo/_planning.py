@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pymongo.collection import Collection as Documents
 
 from kharvest.spi import Conflict, Content, InvalidValue, KharvestError, Reference, Signature, UnknownContent
+from kharvest.spi.recording import after_newest, require_known
 from kharvest_mongo import _keys as keys
 from kharvest_mongo import _lookups as lookups
 from kharvest_mongo import _rows as rows
@@ -207,33 +208,17 @@ def _place(
 
 
 def _check(record: Record, known: Mapping[Signature, Content], missing: set[bytes]) -> None:
-    """Refuse a record that does not fit what is known."""
     lacking = frozenset(content.sha256 for content in record.files.values()) & missing
     if lacking:
         raise UnknownContent(lacking)
-    for signature, content in record.files.items():
-        stored = known.get(signature)
-        if stored is not None and stored != content:
-            raise Conflict(signature, stored, content)
-    unknown = frozenset(
-        reference.signature
-        for reference in record.references
-        if not reference.signature.is_removal
-        and reference.signature not in known
-        and reference.signature not in record.files
-    )
-    if unknown:
-        raise UnknownContent(signatures=unknown)
+    require_known(record.files, record.references, known)
 
 
 def _timed(record: Record, newest: Mapping[bytes, int]) -> tuple[list[Reference], dict[bytes, int]]:
     """A record's references at the times at which they are recorded, and the newest times of their timelines then."""
-    references: list[Reference] = []
+    timelines = [keys.of_timeline(one.timeline) for one in record.references]
+    references = after_newest(record.references, timelines, newest) if record.appends else list(record.references)
     times: dict[bytes, int] = {}
-    for reference in record.references:
-        timeline = keys.of_timeline(reference.timeline)
-        before = times.get(timeline, newest.get(timeline))
-        references.append(reference.after(before) if record.appends else reference)
-        at_ns = references[-1].observed_at_ns
-        times[timeline] = at_ns if before is None else max(before, at_ns)
+    for timeline, one in zip(timelines, references, strict=True):
+        times[timeline] = max(one.observed_at_ns, times.get(timeline, newest.get(timeline, 0)))
     return references, times

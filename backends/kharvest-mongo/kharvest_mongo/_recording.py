@@ -13,11 +13,10 @@ from kharvest.spi import KharvestError, Reference, StoreError, StoreUnavailable
 from kharvest_mongo import _keys as keys
 from kharvest_mongo import _rows as rows
 from kharvest_mongo._batches import Batches
-from kharvest_mongo._cutting import CHANGED_AT_ONCE, WRITTEN_AT_ONCE, cut
 from kharvest_mongo._failures import told
 from kharvest_mongo._planning import Plan, Planner, Present, Record
 from kharvest_mongo._rows import ids_of_batch
-from kharvest_mongo._schema import REFERENCES, SIGNATURES
+from kharvest_mongo._schema import CHANGED_AT_ONCE, REFERENCES, SIGNATURES, WRITTEN_AT_ONCE, cut
 from kharvest_mongo._server import Document, Server
 from kharvest_mongo._snapshots import Snapshot
 
@@ -38,12 +37,10 @@ class Abandoned:
         self._numbers: list[int] = []  # guarded by _lock
 
     def add(self, batch: int) -> None:
-        """Leave a batch behind."""
         with self._lock:
             self._numbers.append(batch)
 
     def bury(self) -> None:
-        """Bury what was left behind."""
         with self._lock:
             numbers, self._numbers = self._numbers, []
         for done, batch in enumerate(numbers):

@@ -67,20 +67,16 @@ class MongoReferences:
         self._batches.bury_dead()
 
     def close(self) -> None:
-        """See `Opened.close`."""
         self._server.close()
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
-        """See `ReferenceStore.record`."""
         if files or references:
             self._groups.run(Record(dict(files), tuple(references)))
 
     def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
-        """See `ReferenceStore.append`."""
         return self._groups.run(Record(dict(files), tuple(references), appends=True)) if files or references else []
 
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
-        """See `ReferenceStore.known`."""
         wanted = {signature for signature in signatures if not signature.is_removal}
         if not wanted:
             return {}
@@ -93,7 +89,6 @@ class MongoReferences:
         return self._batches.read(look)
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
-        """See `ReferenceStore.newest`."""
         wanted = {timeline_key(timeline): timeline for timeline in timelines}
         if not wanted:
             return {}
@@ -126,11 +121,9 @@ class MongoReferences:
         return self._batches.read(look, of_newest=query.latest)
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
-        """See `ReferenceStore.claim`."""
         return self._claims.claim(keys, holder, now_ns, until_ns)
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
-        """See `ReferenceStore.release`."""
         self._claims.release(keys, holder)
 
     def now_ns(self) -> int:
@@ -138,7 +131,6 @@ class MongoReferences:
         return (self._server.now().replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) * 1000
 
     def forget(self, query: Query) -> int:
-        """See `ReferenceStore.forget`."""
         return self._forgetter.forget(query)
 
 

@@ -35,18 +35,23 @@ def ids_of_batch(batch: int) -> tuple[bytes, bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """A stored reference, as far as its place in its timeline goes."""
+class _Stored:
+    """A document, the batch that wrote it, and those that removed it."""
 
     id: bytes
-    order: bytes
     batch: int
     removed_by: tuple[int, ...]
-    followers: tuple[Follower, ...]
 
     def is_visible(self, snapshot: Snapshot) -> bool:
-        """Whether it is there."""
         return snapshot.sees(self.batch) and not any(map(snapshot.sees, self.removed_by))
+
+
+@dataclass(frozen=True, slots=True)
+class Position(_Stored):
+    """A stored reference, as far as its place in its timeline goes."""
+
+    order: bytes
+    followers: tuple[Follower, ...]
 
     def next(self, snapshot: Snapshot) -> Follower | None:
         """The reference that comes next in its timeline; None if it is the newest."""
@@ -67,33 +72,24 @@ class NewRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSignature:
+class StoredSignature(_Stored):
     """A signature that references name, and its content."""
 
-    id: bytes
-    batch: int
-    removed_by: tuple[int, ...]
     signature: Signature
     content: Content
 
-    def is_visible(self, snapshot: Snapshot) -> bool:
-        """Whether it is there."""
-        return snapshot.sees(self.batch) and not any(map(snapshot.sees, self.removed_by))
-
 
 def position(document: Document) -> Position:
-    """A stored reference's place."""
     return Position(
         document["_id"],
-        document["order"],
         document["batch"],
         tuple(document.get("removed_by", ())),
+        document["order"],
         tuple((one["order"], one["batch"]) for one in document.get("followers", ())),
     )
 
 
 def reference(document: Document) -> Reference:
-    """A stored reference's value."""
     pairs = document["metadata"]
     return Reference(
         Signature(document["path"], document["md5"]),
@@ -144,7 +140,6 @@ def signature_document(signature: Signature, content: Content, batch: int, numbe
 
 
 def stored_signature(document: Document) -> StoredSignature:
-    """A stored signature's value."""
     return StoredSignature(
         document["_id"],
         document["batch"],

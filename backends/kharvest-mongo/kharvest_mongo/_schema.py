@@ -1,4 +1,4 @@
-"""The collections with their indexes, and the schema's version.
+"""The collections with their indexes, the schema's version, and how much one statement should hold.
 
 All names start with `kharvest_`, so a database may hold other things too. What the documents hold is told where they
 are read and written: `batches`, `rows`, `contents`, `claims`.
@@ -6,9 +6,14 @@ are read and written: `batches`, `rows`, `contents`, `claims`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from pymongo import ASCENDING, IndexModel
+
+from kharvest.spi.pieces import lists_of
+
+T = TypeVar("T")
 
 SCHEMA_VERSION = 1
 """Counts changes of the documents. A store with another one is refused."""
@@ -43,3 +48,17 @@ INDEXES: dict[str, Sequence[IndexModel]] = {
     CHUNKS: (_index("body"),),
     DISCARDS: (_index("contents"),),
 }
+
+IN_AT_ONCE = 200
+"""Values in one `$in`."""
+CHANGED_AT_ONCE = 50
+"""Documents that one statement changes alike; a command holds several."""
+WRITTEN_AT_ONCE = 500
+"""Documents that one command writes: a slow server has answered before it counts as gone."""
+ONE_REPLY = 10_001
+"""Documents in one reply, at most, where 101 are usual: what is asked for at once comes at once, up to 16 MB."""
+
+
+def cut(values: Iterable[T], size: int = IN_AT_ONCE) -> Iterator[list[T]]:
+    """The values in lists of what one statement should hold."""
+    return lists_of(size, values)

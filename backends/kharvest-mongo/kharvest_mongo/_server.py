@@ -61,7 +61,6 @@ class Server:
         )
 
     def collection(self, name: str) -> Collection[Document]:
-        """A collection of the store."""
         database = self._client.get_database(
             self._address.database,
             read_preference=ReadPreference.PRIMARY,  # others lag behind

@@ -23,8 +23,8 @@ from kharvest_mongo import _keys as keys
 from kharvest_mongo import _lookups as lookups
 from kharvest_mongo import _pages as pages
 from kharvest_mongo import _rows as rows
-from kharvest_mongo._cutting import IN_AT_ONCE
 from kharvest_mongo._rows import StoredSignature
+from kharvest_mongo._schema import IN_AT_ONCE
 from kharvest_mongo._server import Document
 from kharvest_mongo._snapshots import Snapshot
 
@@ -37,7 +37,6 @@ _BEHIND_NUL = "\x01"
 def page(
     references: Documents[Document], signatures: Documents[Document], snapshot: Snapshot, query: Query
 ) -> Page[FileSummary]:
-    """One page of file summaries."""
     after = _place(query)
     find = _of_pods if query.pod is not None else _of_files
     items, end = find(references, signatures, snapshot, query, after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from kharvest.spi import StoreUnavailable
+from kharvest.spi.pieces import bytes_of
 from kharvest_sql._database import Session
 from kharvest_sql._schema import CHUNK, UNPUBLISHED
 
@@ -21,22 +22,7 @@ Chunk = tuple[int, bytes]
 
 def cut(pieces: Iterable[bytes]) -> Iterator[Chunk]:
     """Pieces of any size as chunks of one size, but for the last."""
-    start = 0
-    held: list[bytes | memoryview] = []
-    size = 0
-    for piece in pieces:
-        rest = memoryview(piece)
-        while size + len(rest) >= CHUNK_BYTES:
-            held.append(rest[: CHUNK_BYTES - size])
-            rest = rest[CHUNK_BYTES - size :]
-            yield start, b"".join(held)
-            start += CHUNK_BYTES
-            held, size = [], 0
-        if rest:
-            held.append(bytes(rest))  # a copy: the sender may reuse its buffer
-            size += len(rest)
-    if held:
-        yield start, b"".join(held)
+    return ((number * CHUNK_BYTES, data) for number, data in enumerate(bytes_of(CHUNK_BYTES, pieces)))
 
 
 def begin(session: Session) -> int:

@@ -147,7 +147,6 @@ class Lent:
                 connection.invalidate(error)
 
     def give_back(self) -> None:
-        """Let others have the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

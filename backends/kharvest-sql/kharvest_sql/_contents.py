@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
 from kharvest.spi import Capability, Content, StoreCorrupt, StoreError, UnknownContent
+from kharvest.spi.pieces import listing
 from kharvest.spi.room import Allotment
 from kharvest_sql import _bodies as bodies
 from kharvest_sql._database import Database, Session
@@ -15,7 +16,6 @@ from kharvest_sql._small import Small, SmallContents, is_small
 
 _CHUNKS_AT_ONCE = 8
 """Chunks written in one transaction, 3.5 MiB: what one upload holds in memory, and for which others wait."""
-_LISTED_AT_ONCE = 1000
 
 
 class SqlContents:
@@ -120,27 +120,20 @@ class SqlContents:
         return None if row is None else int(row[0])
 
     def present(self, sha256s: Collection[bytes]) -> dict[bytes, Content]:
-        """See `ContentStore.present`."""
         wanted = set(sha256s)
         if not wanted:
             return {}
         with self._contents_database.glance() as session:
             rows = session.matching("SELECT sha256, md5, size FROM kharvest_content WHERE sha256 IN", wanted)
-            return {row[0]: Content(row[0], row[1], row[2]) for row in rows}
+            return {row[0]: Content(*row) for row in rows}
 
     def contents(self, after: bytes = b"") -> Iterator[Content]:
-        """See `ContentStore.contents`."""
-        while True:
-            with self._contents_database.glance() as session:
-                rows = session.all(
-                    "SELECT sha256, md5, size FROM kharvest_content WHERE sha256 > ? ORDER BY sha256 LIMIT ?",
-                    (after, _LISTED_AT_ONCE),
-                )
-            for sha256, md5, size in rows:
-                yield Content(sha256, md5, size)
-            if len(rows) < _LISTED_AT_ONCE:
-                return
-            after = rows[-1][0]
+        return listing(self._some, after)
+
+    def _some(self, after: bytes, limit: int) -> list[Content]:
+        sql = "SELECT sha256, md5, size FROM kharvest_content WHERE sha256 > ? ORDER BY sha256 LIMIT ?"
+        with self._contents_database.glance() as session:
+            return [Content(*row) for row in session.all(sql, (after, limit))]
 
     def discard(self, sha256s: Collection[bytes]) -> None:
         """See `ContentStore.discard`. All are gone in one transaction; the bytes of large ones go in others."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Table
 
 from kharvest.spi import StoreUnavailable
+from kharvest.spi.pieces import lists_of
 from kharvest.spi.room import Allotment
 from kharvest_sql._dialects import Dialect, Execute, Row
 
@@ -44,11 +44,9 @@ class Session:
         (self._ahead or self.all)(sql)
 
     def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """Every row of the result."""
         return list(self._execute(sql, tuple(parameters)).fetchall())  # PyMySQL gives tuples
 
     def first(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
-        """The first row of the result; None if there is none."""
         result = self._execute(sql, tuple(parameters))
         row = result.fetchone()
         result.close()
@@ -56,18 +54,16 @@ class Session:
 
     def run(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Execute a statement that changes rows, and tell how many."""
-        return self._execute(sql, tuple(parameters)).rowcount
+        return int(self._execute(sql, tuple(parameters)).rowcount)
 
     def matching(self, sql: str, values: Collection[bytes], end: str = "") -> Iterator[Any]:
         """The rows of `sql`, which ends in ` IN`, for all of `values`; `end` is what comes behind the list."""
-        left = iter(values)
-        while some := tuple(islice(left, _MATCHED_AT_ONCE)):
+        for some in lists_of(_MATCHED_AT_ONCE, values):
             yield from self.all(f"{sql} ({', '.join('?' * len(some))}){end}", some)
 
     def run_matching(self, sql: str, values: Collection[bytes]) -> None:
         """Execute `sql`, which ends in ` IN` and changes rows, for all of `values`."""
-        left = iter(values)
-        while some := tuple(islice(left, _MATCHED_AT_ONCE)):
+        for some in lists_of(_MATCHED_AT_ONCE, values):
             self.run(f"{sql} ({', '.join('?' * len(some))})", some)
 
     def with_rows(
@@ -77,11 +73,9 @@ class Session:
 
         Many rows are given in several statements, in the order of `rows`.
         """
-        table = f"{self.dialect.rows(columns)} AS given"
-        statement = sql.format(rows=table, then=self.dialect.then)
+        statement = sql.format(rows=self.dialect.rows(columns), then=self.dialect.then)
         found: list[Any] = []
-        left = iter(rows)
-        while some := tuple(islice(left, _ROWS_AT_ONCE)):
+        for some in lists_of(_ROWS_AT_ONCE, rows):
             found += self.all(statement, (*self.dialect.rows_parameters(some), *parameters))
         return found
 
@@ -124,10 +118,8 @@ class Session:
         raise StoreUnavailable(f"others removed what was inserted {_ROUNDS} times", "try again")
 
     def delete(self, table: Table, key: str, rows: Sequence[Sequence[int]]) -> None:
-        """Delete the rows whose columns `key` are these."""
         statement = self.dialect.delete(table, key.split())
-        left = iter(rows)
-        while some := list(islice(left, _ROWS_AT_ONCE)):
+        for some in lists_of(_ROWS_AT_ONCE, rows):
             self._execute(statement, self.dialect.delete_parameters(some))
 
     def _upsert(
@@ -135,8 +127,7 @@ class Session:
     ) -> list[Any]:
         statement = self.dialect.upsert(table, key.split(), others.split(), change=change) + returning
         returned: list[Any] = []
-        left = iter(rows)
-        while some := list(islice(left, _ROWS_AT_ONCE)):
+        for some in lists_of(_ROWS_AT_ONCE, rows):
             result = self._execute(statement, self.dialect.upsert_parameters(some))
             if returning:
                 returned += result.fetchall()

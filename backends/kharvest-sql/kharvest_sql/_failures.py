@@ -45,16 +45,28 @@ _OF_DISKS = frozenset(
 )
 """What a disk may be the cause of that can be written no more."""
 
-# SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_POSTGRESQL = {"53100": StoreFull, "XX001": StoreCorrupt, "XX002": StoreCorrupt}
-_POSTGRESQL_AGAIN = frozenset({"40001", "40P01", "55P03"})  # serialization failure, deadlock, lock timeout
-_POSTGRESQL_DENIED = {
-    "28P01": _CREDENTIALS,
-    "28000": _CREDENTIALS,
-    "3D000": _DATABASE,
-    "42501": _GRANT,
+# Codes of servers. PostgreSQL's are text: https://www.postgresql.org/docs/current/errcodes-appendix.html
+# Those of MySQL and MariaDB are numbers: https://mariadb.com/docs/server/reference/error-codes
+_FULL = frozenset({"53100", 1021, 1114})
+_CORRUPT = frozenset({"XX001", "XX002", 1034, 1194, 1195})
+_AGAIN = frozenset({"40001", "40P01", "55P03", 1205, 1213})
+"""Serialization failures, deadlocks, locks that were waited for in vain."""
+_USELESS = frozenset(
+    {
+        *("25006", 1290, 1792, 1836),  # read-only: after a failover, this server is the standby
+        *("57P01", "57P02", 1053),  # shutting down, or crashed
+        *("57P03", 1047),  # starting up, recovering, or a node of a cluster that is not ready
+        "57P04",  # the database was dropped
+    }
+)
+_DENIED: dict[str | int, str] = {
+    **dict.fromkeys(("28P01", "28000", 1045), _CREDENTIALS),
+    **dict.fromkeys((1130, 1698, 1820, 1862, 3118, 4151), _CREDENTIALS),  # by host, method, or an expired password
+    **dict.fromkeys(("3D000", 1049), _DATABASE),
+    **dict.fromkeys(("42501", 1044, 1142, 1143, 1227), _GRANT),
+    1129: _BLOCKED,
 }
-_POSTGRESQL_DENIED_IN_WORDS = (
+_DENIED_IN_WORDS = (
     # libpq gives no SQLSTATE for a connection that was refused, and its server's words may be in another language:
     # then the refusal is an outage like any other.
     (re.compile(r'database ".*" does not exist'), _DATABASE),
@@ -62,52 +74,10 @@ _POSTGRESQL_DENIED_IN_WORDS = (
     (re.compile(r"authentication failed|no password supplied|role \".*\" does not exist|pg_hba"), _CREDENTIALS),
     (re.compile(r"is not permitted to log in"), _CREDENTIALS),
 )
-_POSTGRESQL_USELESS = frozenset(
-    {
-        "25006",  # read-only: after a failover, this server is the standby
-        "57P01",  # shutting down
-        "57P02",  # crashed
-        "57P03",  # starting up, or recovering
-        "57P04",  # the database was dropped
-    }
-)
-_POSTGRESQL_REMEDIES = {"25006": _READ_ONLY, "57014": _SLOW, "58030": _DISK}
-
-# https://mariadb.com/docs/server/reference/error-codes
-_MYSQL = {1021: StoreFull, 1114: StoreFull, 1034: StoreCorrupt, 1194: StoreCorrupt, 1195: StoreCorrupt}
-_MYSQL_AGAIN = frozenset({1205, 1213})  # lock wait timeout, deadlock
-_MYSQL_DENIED = {
-    1044: _GRANT,
-    1045: _CREDENTIALS,
-    1049: _DATABASE,
-    1129: _BLOCKED,
-    1130: _CREDENTIALS,  # not from this host
-    1142: _GRANT,
-    1143: _GRANT,
-    1227: _GRANT,
-    1698: _CREDENTIALS,  # this user does not log in by a password
-    1820: _CREDENTIALS,  # the password has expired
-    1862: _CREDENTIALS,
-    3118: _CREDENTIALS,  # the account is locked
-    4151: _CREDENTIALS,
-}
-_MYSQL_USELESS = frozenset(
-    {
-        1290,  # the server is read-only: after a failover, it is the replica
-        1792,  # the transaction is read-only
-        1836,  # as 1290
-        1053,  # shutting down
-        1047,  # this node of a cluster is not ready
-    }
-)
-_MYSQL_REMEDIES = {
-    1290: _READ_ONLY,
-    1792: _READ_ONLY,
-    1836: _READ_ONLY,
-    1969: _SLOW,
-    3024: _SLOW,
-    1026: _DISK,
-    1030: _DISK,
+_REMEDIES: dict[str | int, str] = {
+    **dict.fromkeys(("25006", 1290, 1792, 1836), _READ_ONLY),
+    **dict.fromkeys(("57014", 1969, 3024), _SLOW),
+    **dict.fromkeys(("58030", 1026, 1030), _DISK),
 }
 
 _AWAY = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
@@ -144,18 +114,18 @@ def _translated(error: exc.SQLAlchemyError | sqlite3.Error, remedy: str, file: P
     reason = " ".join(str(original).split())
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original, reason, file)
-    state = getattr(original, "sqlstate", None)
-    number = original.args[0] if original.args else None
-    kind = _POSTGRESQL.get(state or "") or (_MYSQL.get(number) if isinstance(number, int) else None)
-    if kind is not None:
-        return kind(reason)
-    if state in _POSTGRESQL_AGAIN or number in _MYSQL_AGAIN:
+    code = _code(original)
+    if code in _FULL:
+        return StoreFull(reason)
+    if code in _CORRUPT:
+        return StoreCorrupt(reason)
+    if code in _AGAIN:
         return Interrupted(reason, "try again")
-    denied = _denied(state, number, reason)
-    if denied is not None:
-        return StoreDenied(reason, denied)
-    known = _POSTGRESQL_REMEDIES.get(state or "") or (_MYSQL_REMEDIES.get(number) if isinstance(number, int) else None)
-    if is_useless_after(original):
+    denied = next((one for words, one in _DENIED_IN_WORDS if words.search(reason)), None) if not code else None
+    if denied or code in _DENIED:
+        return StoreDenied(reason, denied or _DENIED[code])
+    known = _REMEDIES.get(code)
+    if code in _USELESS:
         return Displaced(reason, known or remedy)
     disconnected = isinstance(error, exc.DBAPIError) and error.connection_invalidated
     if known or disconnected or isinstance(error, _AWAY):
@@ -163,19 +133,17 @@ def _translated(error: exc.SQLAlchemyError | sqlite3.Error, remedy: str, file: P
     return None
 
 
-def _denied(state: str | None, number: object, reason: str) -> str | None:
-    """What to do about it when the server refuses this user."""
-    if isinstance(number, int):
-        return _MYSQL_DENIED.get(number)
-    if state is not None:
-        return _POSTGRESQL_DENIED.get(state)
-    return next((remedy for words, remedy in _POSTGRESQL_DENIED_IN_WORDS if words.search(reason)), None)
+def _code(original: BaseException) -> str | int:
+    """A server's code of an error; empty if it has none."""
+    number = original.args[0] if original.args else None
+    if isinstance(number, int):  # PyMySQL tells the SQLSTATE too, which says less
+        return number
+    return getattr(original, "sqlstate", None) or ""
 
 
 def is_useless_after(original: BaseException) -> bool:
     """Whether a connection that raised this is of no more use, and neither are others to the same server."""
-    number = original.args[0] if original.args else None
-    return getattr(original, "sqlstate", None) in _POSTGRESQL_USELESS or number in _MYSQL_USELESS
+    return _code(original) in _USELESS
 
 
 def _of_sqlite(original: sqlite3.Error, reason: str, file: Path | None) -> StoreError | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,16 @@ class Condition:
 
     sql: str
     parameters: tuple[Any, ...] = ()
+
+
+def all_of(conditions: Iterable[Condition]) -> str:
+    """What satisfies all of the conditions, in SQL."""
+    return " AND ".join(one.sql for one in conditions) or "1 = 1"
+
+
+def parameters_of(conditions: Iterable[Condition]) -> list[Any]:
+    """The parameters of conditions, in their order."""
+    return [value for one in conditions for value in one.parameters]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,6 @@ def _all_paths(session: Session) -> Way:
 
 
 def times(query: Query) -> tuple[Condition, ...]:
-    """What a query asks of the time."""
     conditions = []
     if query.since_ns is not None:
         conditions.append(Condition("r.observed_at_ns >= ?", (query.since_ns,)))

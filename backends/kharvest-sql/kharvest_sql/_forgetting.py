@@ -14,7 +14,6 @@ from kharvest_sql._walking import Position
 
 
 def forget(session: Session, identities: Identities, query: Query) -> int:
-    """See `ReferenceStore.forget`."""
     keys = _first(session, identities, query)
     if not keys:
         return 0
@@ -55,7 +54,6 @@ def _remove_unnamed(session: Session, rows: list[timelines.Row]) -> None:
 
 
 def _without(session: Session, users: str, numbers: set[int]) -> list[tuple[int]]:
-    """Those of the numbers that nobody uses."""
     rows = session.with_rows(
         f"SELECT given.id FROM {{rows}} WHERE NOT EXISTS (SELECT 1 FROM {users})",  # noqa: S608  names from here only
         "id",

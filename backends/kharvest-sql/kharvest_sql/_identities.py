@@ -1,95 +1,24 @@
-"""The numbers that stand for pods, paths, signatures and metadata, and a bounded memory of them.
-
-A remembered number must not outlive its row, which another process may remove. Rows are removed by `forget` only, and
-numbers are never given twice; so `kharvest_store.forgets` counts those transactions that did, every transaction reads
-it first, and what is remembered is for one count only.
-"""
+"""The numbers that stand for pods, paths, signatures and metadata: looking them up, and adding what is missing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Table
 
 from kharvest.spi import Content, Metadata, Pod, Signature
 from kharvest_sql._database import Session
-from kharvest_sql._recent import Recent
+from kharvest_sql._remembered import FileKey, Recent, Remembered, StoredSignature
 from kharvest_sql._schema import HEAD_BYTES, METADATA, METADATA_PAIR, PATH, POD, SIGNATURE
 
-K = TypeVar("K", Pod, str, Metadata)
-V = TypeVar("V", Pod, Metadata, Signature)
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
-_BYTES_EACH = 8 * 2**20
-"""What each of the memories may take: some 30,000 pods, paths or signatures."""
 _OBJECT_BYTES = 250
 """About what a small object and its place in a dictionary take."""
-
-
-FileKey: TypeAlias = tuple[str, bytes]
-"""A signature's path and MD5, where it is looked up for every reference: a tuple's hash is faster than a value's."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSignature:
-    """A signature's row. A removal has no content."""
-
-    id: int
-    path_id: int
-    content: Content | None
-
-
-class Remembered:
-    """The memory of one count of `forgets`. Threads share it: see `Recent`."""
-
-    __slots__ = (
-        "forgets",
-        "metadata",
-        "metadata_by_id",
-        "paths",
-        "pods",
-        "pods_by_id",
-        "signatures",
-        "signatures_by_id",
-    )
-
-    def __init__(self, forgets: int) -> None:
-        self.forgets = forgets
-        self.pods = Recent[Pod, int](_BYTES_EACH)
-        self.pods_by_id = Recent[int, Pod](_BYTES_EACH)
-        self.paths = Recent[str, int](_BYTES_EACH)
-        self.metadata = Recent[Metadata, int](_BYTES_EACH)
-        self.metadata_by_id = Recent[int, Metadata](_BYTES_EACH)
-        self.signatures = Recent[FileKey, StoredSignature](_BYTES_EACH)
-        self.signatures_by_id = Recent[int, Signature](_BYTES_EACH)
-
-    def stored(self, signatures: Iterable[Signature]) -> dict[FileKey, StoredSignature]:
-        """The rows of those signatures that are remembered."""
-        keys = ((one.path, one.md5) for one in signatures)
-        return {key: row for key in keys if (row := self.signatures.get(key)) is not None}
-
-
-class Memory:
-    """Hands out what is remembered, as of what a transaction sees."""
-
-    def __init__(self) -> None:
-        self._current = Remembered(-1)
-
-    @property
-    def current(self) -> Remembered:
-        """What is remembered now, of what transactions see that begin later unless something is forgotten."""
-        return self._current
-
-    def of(self, session: Session) -> Remembered:
-        """What is remembered of the rows that this transaction sees."""
-        forgets = session.first("SELECT forgets FROM kharvest_store")[0]
-        current = self._current
-        if forgets > current.forgets:
-            current = self._current = Remembered(forgets)
-        # A transaction that began before another's forget gets an empty memory, for itself.
-        return current if forgets == current.forgets else Remembered(forgets)
 
 
 class Identities:
@@ -111,15 +40,15 @@ class Identities:
 
     def pods(self, pods: Iterable[Pod]) -> dict[Pod, int]:
         """The numbers of those pods that have one."""
-        return self._numbers(POD, self._remembered.pods, pods, digest_of_pod)
+        return self._numbers(_PODS, self._remembered.pods, pods)
 
     def paths(self, paths: Iterable[str]) -> dict[str, int]:
         """The numbers of those paths that have one."""
-        return self._numbers(PATH, self._remembered.paths, paths, digest_of_path)
+        return self._numbers(_PATHS, self._remembered.paths, paths)
 
     def metadata(self, sets: Iterable[Metadata]) -> dict[Metadata, int]:
         """The numbers of those sets of metadata that have one."""
-        return self._numbers(METADATA, self._remembered.metadata, sets, digest_of_metadata)
+        return self._numbers(_SETS, self._remembered.metadata, sets)
 
     def signatures(self, signatures: Iterable[Signature]) -> dict[FileKey, StoredSignature]:
         """The rows of those signatures that a reference names, or named a moment later than this transaction sees."""
@@ -147,29 +76,12 @@ class Identities:
 
     def add_pods(self, pods: Iterable[Pod]) -> dict[Pod, int]:
         """The numbers of all these pods."""
-
-        def row(pod: Pod, digest: bytes) -> tuple[Any, ...]:
-            return digest, pod.namespace.encode(), pod.name.encode()
-
-        return self._added(POD, "namespace name", self._remembered.pods, pods, digest_of_pod, row)
-
-    def add_paths(self, paths: Iterable[str]) -> dict[str, int]:
-        """The numbers of all these paths."""
-
-        def row(path: str, digest: bytes) -> tuple[Any, ...]:
-            encoded = path.encode()
-            return digest, encoded[:HEAD_BYTES], encoded
-
-        return self._added(PATH, "head path", self._remembered.paths, paths, digest_of_path, row)
+        return self._added(_PODS, self._remembered.pods, pods)
 
     def add_metadata(self, sets: Collection[Metadata]) -> dict[Metadata, int]:
         """The numbers of all these sets of metadata."""
-
-        def row(metadata: Metadata, digest: bytes) -> tuple[Any, ...]:
-            return digest, _packed(metadata)
-
         known = self.metadata(sets)
-        numbers = self._added(METADATA, "pairs", self._remembered.metadata, sets, digest_of_metadata, row, known)
+        numbers = self._added(_SETS, self._remembered.metadata, sets, known)
         pairs = [
             (digest_of_pair(key, value), number)
             for metadata, number in numbers.items()
@@ -182,7 +94,7 @@ class Identities:
     def add_signatures(self, files: Iterable[tuple[Signature, Content | None]]) -> dict[FileKey, StoredSignature]:
         """The rows of these signatures, none of which had one."""
         contents = dict(files)
-        path_ids = self.add_paths({signature.path for signature in contents})
+        path_ids = self._added(_PATHS, self._remembered.paths, {signature.path for signature in contents})
         rows = [
             (
                 digest_of_signature(signature),
@@ -196,19 +108,16 @@ class Identities:
         return self.signatures(contents)
 
     def pods_by_id(self, numbers: Iterable[int]) -> dict[int, Pod]:
-        """The pods that have these numbers."""
         sql = "SELECT o.id, o.namespace, o.name FROM {rows} {then} kharvest_pod o WHERE o.id = given.id"
         return self._by_id(
             self._remembered.pods_by_id, numbers, sql, lambda namespace, name: Pod(namespace.decode(), name.decode())
         )
 
     def metadata_by_id(self, numbers: Iterable[int]) -> dict[int, Metadata]:
-        """The sets of metadata that have these numbers."""
         sql = "SELECT m.id, m.pairs FROM {rows} {then} kharvest_metadata m WHERE m.id = given.id"
         return self._by_id(self._remembered.metadata_by_id, numbers, sql, _unpacked)
 
     def signatures_by_id(self, numbers: Iterable[int]) -> dict[int, Signature]:
-        """The signatures that have these numbers."""
         sql = (
             "SELECT s.id, p.path, s.md5 FROM {rows} {then} kharvest_signature s {then} kharvest_path p "
             "WHERE s.id = given.id AND p.id = s.path_id"
@@ -233,69 +142,48 @@ class Identities:
             self._remember(recent, number, value, 3 * sum(map(len, columns)) + 2 * _OBJECT_BYTES)
         return found
 
-    def _numbers(
-        self, table: Table, recent: Recent[K, int], wanted: Iterable[K], digest_of: Callable[[K], bytes]
-    ) -> dict[K, int]:
+    def _numbers(self, kind: _Kind[K], recent: Recent[K, int], wanted: Iterable[K]) -> dict[K, int]:
         found: dict[K, int] = {}
         missing: dict[bytes, K] = {}
         for one in wanted:
             number = recent.get(one)
             if number is None:
-                missing[digest_of(one)] = one
+                missing[kind.digest(one)] = one
             else:
                 found[one] = number
-        sql = f"SELECT digest, id FROM {table.name} WHERE digest IN"  # noqa: S608  names from here only
+        sql = f"SELECT digest, id FROM {kind.table.name} WHERE digest IN"  # noqa: S608  names from here only
         for digest, number in self._session.matching(sql, missing):
             one = missing[digest]
             found[one] = number
-            self._remember(recent, one, number, _weight(one))
+            self._remember(recent, one, number, kind.weight(one))
         return found
 
     def _added(
-        self,
-        table: Table,
-        columns: str,
-        recent: Recent[K, int],
-        wanted: Iterable[K],
-        digest_of: Callable[[K], bytes],
-        row: Callable[[K, bytes], tuple[Any, ...]],
-        known: Mapping[K, int] | None = None,
+        self, kind: _Kind[K], recent: Recent[K, int], wanted: Iterable[K], known: Mapping[K, int] | None = None
     ) -> dict[K, int]:
         wanted = list(wanted)
-        found = dict(self._numbers(table, recent, wanted, digest_of) if known is None else known)
-        new = {digest_of(one): one for one in wanted if one not in found}
+        found = dict(self._numbers(kind, recent, wanted) if known is None else known)
+        new = {kind.digest(one): one for one in wanted if one not in found}
         if new:
             # In one order for all writers, so that two who add the same rows wait for each other in a line.
-            rows = sorted(row(one, digest) for digest, one in new.items())
-            for digest, number in self._session.insert_numbered(table, columns, rows):
+            rows = sorted((digest, *kind.row(one)) for digest, one in new.items())
+            for digest, number in self._session.insert_numbered(kind.table, kind.columns, rows):
                 one = new.pop(digest)
                 found[one] = number
-                self._remember(recent, one, number, _weight(one))
-            found |= self._numbers(table, recent, new.values(), digest_of)
+                self._remember(recent, one, number, kind.weight(one))
+            found |= self._numbers(kind, recent, new.values())
         return found
 
     def _remember(self, recent: Recent[Any, Any], key: object, value: object, weight: int) -> None:
         self._found.append(lambda: recent.put(key, value, weight))
 
 
-def digest_of_pod(pod: Pod) -> bytes:
-    """What a pod is found by."""
-    return sha256(f"{pod.namespace}\0{pod.name}".encode()).digest()
-
-
 def digest_of_path(path: str) -> bytes:
-    """What a path is found by."""
     return sha256(path.encode()).digest()
 
 
 def digest_of_signature(signature: Signature) -> bytes:
-    """What a signature is found by."""
     return sha256(signature.md5 + signature.path.encode()).digest()
-
-
-def digest_of_metadata(metadata: Metadata) -> bytes:
-    """What a set of metadata is found by."""
-    return sha256(_packed(metadata)).digest()
 
 
 def digest_of_pair(key: str, value: str) -> bytes:
@@ -313,11 +201,43 @@ def _unpacked(pairs: bytes) -> Metadata:
     return Metadata(dict(zip(texts[::2], texts[1::2], strict=True)))
 
 
-def _weight(key: Pod | str | Metadata) -> int:
-    match key:
-        case Pod(namespace, name):
-            return _OBJECT_BYTES * 2 + len(namespace) + len(name)
-        case str():
-            return _OBJECT_BYTES + 2 * len(key)
-        case _:
-            return _OBJECT_BYTES + sum(2 * _OBJECT_BYTES + len(name) + len(value) for name, value in key.items())
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[K]):
+    """What has numbers in a table.
+
+    Attributes:
+        digest: what it is found by.
+        columns: what its row has besides number and digest, by `row`.
+        weight: about how many bytes it and its number take in memory.
+    """
+
+    table: Table
+    digest: Callable[[K], bytes]
+    columns: str
+    row: Callable[[K], tuple[bytes, ...]]
+    weight: Callable[[K], int]
+
+
+_PODS: _Kind[Pod] = _Kind(
+    POD,
+    lambda pod: sha256(f"{pod.namespace}\0{pod.name}".encode()).digest(),
+    "namespace name",
+    lambda pod: (pod.namespace.encode(), pod.name.encode()),
+    lambda pod: 2 * _OBJECT_BYTES + len(pod.namespace) + len(pod.name),
+)
+_PATHS: _Kind[str] = _Kind(
+    PATH,
+    digest_of_path,
+    "head path",
+    lambda path: ((encoded := path.encode())[:HEAD_BYTES], encoded),
+    lambda path: _OBJECT_BYTES + 2 * len(path),
+)
+_SETS: _Kind[Metadata] = _Kind(
+    METADATA,
+    lambda metadata: sha256(_packed(metadata)).digest(),
+    "pairs",
+    lambda metadata: (_packed(metadata),),
+    lambda metadata: (
+        _OBJECT_BYTES + sum(2 * _OBJECT_BYTES + len(name) + len(value) for name, value in metadata.items())
+    ),
+)

@@ -16,7 +16,6 @@ fill it, some ten."""
 
 
 def page(session: Session, identities: Identities, query: Query) -> Page[Reference]:
-    """One page of references."""
     keys, following = positions(session, identities, query, position_of(query))
     cursor = None if following is None else encode_cursor(query, *following)
     return Page(tuple(_references(identities, keys)), cursor)
@@ -54,7 +53,6 @@ def _attempts(how: Plan) -> Iterator[tuple[Plan, int | None]]:
 
 
 def _references(identities: Identities, keys: Sequence[Position]) -> list[Reference]:
-    """The references with these keys, in their order."""
     sets = identities.metadata_by_id({key[4] for key in keys})
     pods = identities.pods_by_id({key[1] for key in keys})
     signatures = identities.signatures_by_id({key[3] for key in keys})

@@ -51,7 +51,6 @@ class Psycopg(PostgreSQL):
     """PostgreSQL with this driver: statements without parameters travel together."""
 
     def run(self, driver: Any, before: Sequence[str], sql: str, parameters: Any, *, repeats: bool) -> Result:
-        """See `Dialect`."""
         cursor: psycopg.Cursor[Any] = driver.cursor()
         if before and not parameters:
             cursor.execute("; ".join((*before, sql)), prepare=False)

@@ -18,13 +18,15 @@ from kharvest.spi import (
     Timeline,
     UnknownContent,
 )
-from kharvest_sql import _claims as claims
+from kharvest.spi.recording import after_newest, require_present
 from kharvest_sql import _forgetting as forgetting
 from kharvest_sql import _pages as pages
 from kharvest_sql import _summaries as summaries
 from kharvest_sql import _timelines as timelines
 from kharvest_sql._database import Database, Session
-from kharvest_sql._identities import FileKey, Identities, Memory, StoredSignature
+from kharvest_sql._identities import Identities
+from kharvest_sql._remembered import FileKey, Memory, StoredSignature
+from kharvest_sql._schema import CLAIM
 from kharvest_sql._timelines import TimelineId
 from kharvest_sql._timelines import newest as newest_rows
 
@@ -47,15 +49,12 @@ class SqlReferences:
         self._memory = Memory()
 
     def close(self) -> None:
-        """See `Opened.close`."""
         self._opened.close()
 
     def record(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> None:
-        """See `ReferenceStore.record`."""
         self._write(files, references, append=False)
 
     def append(self, files: Mapping[Signature, Content], references: Sequence[Reference]) -> list[Reference]:
-        """See `ReferenceStore.append`."""
         return self._write(files, references, append=True)
 
     def _write(
@@ -63,7 +62,7 @@ class SqlReferences:
     ) -> list[Reference]:
         # Before the transaction, not within: contents may be in another file. Who discards has seen to it that nobody
         # is about to refer to them.
-        self._check_present({content.sha256 for content in files.values()})
+        require_present(files, self._present)
 
         def operation(session: Session) -> tuple[Identities, list[Reference]]:
             if session.dialect.lock_store_shared:
@@ -75,14 +74,7 @@ class SqlReferences:
         identities.keep()
         return recorded
 
-    def _check_present(self, sha256s: set[bytes]) -> None:
-        if self._present is not None and sha256s:
-            missing = sha256s - self._present(sha256s).keys()
-            if missing:
-                raise UnknownContent(frozenset(missing))
-
     def known(self, signatures: Collection[Signature]) -> dict[Signature, Content]:
-        """See `ReferenceStore.known`."""
         # Before the transaction: what is remembered while it runs may be of batches that it does not see.
         remembered = self._memory.current
         before = remembered.stored(signatures)
@@ -95,7 +87,6 @@ class SqlReferences:
         return {signature: row.content for signature, row in found if row is not None and row.content is not None}
 
     def newest(self, timelines: Collection[Timeline]) -> dict[Timeline, Reference]:
-        """See `ReferenceStore.newest`."""
         with self._references_database.read() as session:
             identities = self._identities(session)
             pods = identities.pods({timeline.pod for timeline in timelines})
@@ -128,15 +119,13 @@ class SqlReferences:
             return summaries.page(session, self._identities(session), query)
 
     def claim(self, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
-        """See `ReferenceStore.claim`."""
         # A power cut that loses a claim ends its holder's upload too.
         return self._references_database.write(
-            lambda session: claims.claim(session, keys, holder, now_ns, until_ns), durable=False
+            lambda session: _claim(session, keys, holder, now_ns, until_ns), durable=False
         )
 
     def release(self, keys: Collection[bytes], holder: str) -> None:
-        """See `ReferenceStore.release`."""
-        self._references_database.write(lambda session: claims.release(session, keys, holder), durable=False)
+        self._references_database.write(lambda session: _release(session, keys, holder), durable=False)
 
     def now_ns(self) -> int:
         """See `ReferenceStore.now_ns`: the server's clock; for a file, this machine's."""
@@ -145,7 +134,6 @@ class SqlReferences:
             return time.time_ns() if clock is None else int(session.first(f"SELECT {clock}")[0])
 
     def forget(self, query: Query) -> int:
-        """See `ReferenceStore.forget`."""
 
         def operation(session: Session) -> int:
             if session.dialect.lock_store_alone:
@@ -193,22 +181,11 @@ def _record(
         of_timelines.append((pod_ids[id(one.pod)], file.path_id))
         identified.append((file.id, metadata_ids[id(one.metadata)]))
     newest = timelines.newest(session, set(of_timelines))
-    recorded = _after_newest(references, of_timelines, newest) if append else list(references)
+    newest_ns = {timeline: row[2] for timeline, row in newest.items()}
+    recorded = after_newest(references, of_timelines, newest_ns) if append else list(references)
     rows = zip(of_timelines, recorded, identified, strict=True)
     timelines.add(session, [(*timeline, one.observed_at_ns, *numbers) for timeline, one, numbers in rows], newest)
     return recorded
-
-
-def _after_newest(
-    references: Sequence[Reference], of_timelines: Sequence[TimelineId], newest: Mapping[TimelineId, timelines.Row]
-) -> list[Reference]:
-    """The references with the times at which each is the newest of its timeline, behind those before it."""
-    last = {timeline: row[2] for timeline, row in newest.items()}
-    appended = []
-    for one, timeline in zip(references, of_timelines, strict=True):
-        appended.append(one.after(last.get(timeline)))
-        last[timeline] = appended[-1].observed_at_ns
-    return appended
 
 
 def _new_files(
@@ -227,3 +204,27 @@ def _check(stored: Mapping[FileKey, StoredSignature], files: Mapping[Signature, 
         known = stored.get((signature.path, signature.md5))
         if known is not None and known.content is not None and known.content != content:
             raise Conflict(signature, known.content, content)
+
+
+def _claim(session: Session, keys: Collection[bytes], holder: str, now_ns: int, until_ns: int) -> set[bytes]:
+    name = holder.encode()
+    rows = session.claim_rows(CLAIM, "claim_key", "holder until_ns", [(key, name, until_ns) for key in set(keys)])
+    held = {key: (owner, end_ns) for key, owner, end_ns in rows if owner == name or end_ns <= now_ns}
+    changed = [(key, name, until_ns) for key, lease in sorted(held.items()) if lease != (name, until_ns)]
+    session.upsert(CLAIM, "claim_key", "holder until_ns", changed)
+    session.changes_nothing = not held
+    return set(held)
+
+
+def _release(session: Session, keys: Collection[bytes], holder: str) -> None:
+    ours = {
+        row[0]
+        for row in session.matching(
+            "SELECT claim_key, holder FROM kharvest_claim WHERE claim_key IN",
+            sorted(set(keys)),
+            f" ORDER BY claim_key{session.dialect.lock_rows}",
+        )
+        if row[1] == holder.encode()
+    }
+    session.changes_nothing = not ours
+    session.run_matching("DELETE FROM kharvest_claim WHERE claim_key IN", ours)

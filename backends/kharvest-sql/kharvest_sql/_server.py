@@ -62,7 +62,6 @@ class ServerDatabase:
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
-        """See `Database.glance`."""
         with told(), self._connections.lend() as lent:
             yield Session(lent, self._dialect)
 

@@ -101,7 +101,6 @@ class SqliteFile:
 
     @contextmanager
     def glance(self) -> Iterator[Session]:
-        """See `Database.glance`."""
         self._files.check()
         with self._told(), closing(self._engine.raw_connection()) as connection:
             yield self._session(connection)
@@ -110,7 +109,6 @@ class SqliteFile:
         return Session(self._dialect.execute_on(connection), self._dialect)
 
     def write(self, operation: Callable[[Session], T], *, durable: bool = True) -> T:
-        """See `Database.write`."""
         result: T = self._groups.run(_Write(operation, durable))
         return result
 
@@ -226,7 +224,6 @@ class SqliteFile:
             connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})")
 
     def room_for(self, wanted: int) -> AbstractContextManager[Allotment]:
-        """See `Database.room_for`."""
         return self._promises.promise(wanted, self._require_room)
 
     def _require_room(self, promised: int) -> None:

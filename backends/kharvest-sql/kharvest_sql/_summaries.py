@@ -8,7 +8,17 @@ from typing import Any, NamedTuple
 
 from kharvest.spi import Content, FileSummary, InvalidCursor, Page, Query, Signature, decode_cursor, encode_cursor
 from kharvest_sql._database import Session
-from kharvest_sql._filters import MOST_WALKED, Condition, Plan, of_pods, plan, prefix_condition, times
+from kharvest_sql._filters import (
+    MOST_WALKED,
+    Condition,
+    Plan,
+    all_of,
+    of_pods,
+    parameters_of,
+    plan,
+    prefix_condition,
+    times,
+)
 from kharvest_sql._identities import Identities, digest_of_path
 from kharvest_sql._schema import HEAD_BYTES
 
@@ -27,7 +37,6 @@ class _Place(NamedTuple):
 
 
 def page(session: Session, identities: Identities, query: Query) -> Page[FileSummary]:
-    """One page of file summaries."""
     after = _place(query)
     how = plan(session, identities, query)
     if how is None:
@@ -47,12 +56,12 @@ def _of_few(session: Session, how: Plan, query: Query, after: _Place | None) -> 
     sql = (
         f"SELECT {_FILE}, c.pods, c.first_ns, c.last_ns FROM ("  # noqa: S608
         f"SELECT r.signature_id, COUNT(DISTINCT r.pod_id) AS pods, MIN(r.observed_at_ns) AS first_ns, "
-        f"MAX(r.observed_at_ns) AS last_ns FROM {how.table} r WHERE {_all(inner)} GROUP BY r.signature_id"
+        f"MAX(r.observed_at_ns) AS last_ns FROM {how.table} r WHERE {all_of(inner)} GROUP BY r.signature_id"
         f") AS c {session.dialect.then} kharvest_signature s {session.dialect.then} kharvest_path p "
-        f"WHERE s.id = c.signature_id AND p.id = s.path_id AND {_all(outer)} "
+        f"WHERE s.id = c.signature_id AND p.id = s.path_id AND {all_of(outer)} "
         f"ORDER BY p.path, s.md5 LIMIT {query.limit + 1}"
     )
-    rows = session.all(sql, [*_parameters(inner), *_parameters(outer)])
+    rows = session.all(sql, [*parameters_of(inner), *parameters_of(outer)])
     items = [_summary(row, row[6:]) for row in rows[: query.limit]]
     return items, _place_of(rows[query.limit - 1]) if len(rows) > query.limit else None
 
@@ -82,9 +91,9 @@ def _files(session: Session, query: Query, after: _Place | None) -> tuple[Sequen
         wanted.append(Condition("s.md5 = ?", (query.md5,)))
     sql = (
         f"SELECT {_FILE} FROM {first} {session.dialect.then} {second} "  # noqa: S608
-        f"WHERE s.path_id = p.id AND {_all(wanted)} ORDER BY p.path, s.md5 LIMIT {query.limit + 1}"
+        f"WHERE s.path_id = p.id AND {all_of(wanted)} ORDER BY p.path, s.md5 LIMIT {query.limit + 1}"
     )
-    rows = session.all(sql, _parameters(wanted))
+    rows = session.all(sql, parameters_of(wanted))
     if len(rows) > query.limit:
         return rows[: query.limit], _place_of(rows[query.limit - 1])
     return rows, None if end_head is None else _Place(end_head, _BEHIND_ALL, b"")
@@ -97,8 +106,8 @@ def _end_head(session: Session, query: Query, after: _Place | None) -> bytes | N
     wanted = [Condition(f"p.head {'>' if place.path == _BEHIND_ALL else '>='} ?", (place.head,))]
     if query.path_prefix:
         wanted.append(prefix_condition(query.path_prefix))
-    sql = f"SELECT p.head FROM kharvest_path p WHERE {_all(wanted)} ORDER BY p.head LIMIT 1 OFFSET {query.limit}"  # noqa: S608
-    row = session.first(sql, _parameters(wanted))
+    sql = f"SELECT p.head FROM kharvest_path p WHERE {all_of(wanted)} ORDER BY p.head LIMIT 1 OFFSET {query.limit}"  # noqa: S608
+    row = session.first(sql, parameters_of(wanted))
     return None if row is None else bytes(row[0])
 
 
@@ -114,7 +123,7 @@ def _counts(session: Session, query: Query, signature_ids: Sequence[int]) -> dic
         "GROUP BY r.signature_id",
         "id",
         [(number,) for number in signature_ids],
-        _parameters(wanted),
+        parameters_of(wanted),
     )
     return {row[0]: row[1:] for row in rows}
 
@@ -124,14 +133,6 @@ def _behind(after: _Place | None) -> list[Condition]:
         return []
     behind = "p.head >= ? AND (p.head > ? OR p.path > ? OR (p.path = ? AND s.md5 > ?))"
     return [Condition(behind, (after.head, after.head, after.path, after.path, after.md5))]
-
-
-def _all(conditions: Sequence[Condition]) -> str:
-    return " AND ".join(one.sql for one in conditions)
-
-
-def _parameters(conditions: Sequence[Condition]) -> list[Any]:
-    return [value for one in conditions for value in one.parameters]
 
 
 def _summary(file: Sequence[Any], counts: Sequence[Any]) -> FileSummary:

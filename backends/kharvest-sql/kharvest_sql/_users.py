@@ -32,7 +32,6 @@ class Users:
         self.alone = False
 
     def close(self) -> None:
-        """Be no user any more."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

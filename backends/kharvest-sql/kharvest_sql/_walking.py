@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from kharvest.spi import Order
 from kharvest_sql._database import Session
-from kharvest_sql._filters import Condition, Plan
+from kharvest_sql._filters import Condition, Plan, all_of, parameters_of
 
 _COLUMNS = ("observed_at_ns", "pod_id", "path_id", "signature_id", "metadata_id")
 _KEY = ", ".join(f"r.{column}" for column in _COLUMNS)
@@ -35,11 +35,9 @@ class Direction:
 
     @property
     def order(self) -> str:
-        """What to order by."""
         return ", ".join(f"r.{column} {self.word}" for column in _COLUMNS)
 
     def after(self, position: Position) -> Condition:
-        """What comes behind a position."""
         # The first half is for the index: not every database finds its start by a comparison of rows.
         marks = ", ".join("?" * len(_COLUMNS))
         sql = f"r.observed_at_ns {self.beyond}= ? AND ({_KEY}) {self.beyond} ({marks})"
@@ -112,11 +110,11 @@ class Walk:
     def _times(self, values: Sequence[int], skipped: int, end_ns: int | None = None) -> dict[int, int]:
         """For each of the way's values that has so many rows and one more, until a time, the time of that one."""
         bounds = [*self.bounds, *self.direction.until(end_ns)]
-        parameters = _parameters(bounds)
+        parameters = parameters_of(bounds)
         column = self.how.way.column
         of_value = Condition(f"r.{column} = {{value}}" if column else "1 = 1")
         sql = (
-            f"SELECT r.observed_at_ns FROM {self.how.table} r WHERE {_all(of_value, *bounds)} "  # noqa: S608
+            f"SELECT r.observed_at_ns FROM {self.how.table} r WHERE {all_of([of_value, *bounds])} "  # noqa: S608
             f"ORDER BY r.observed_at_ns {self.direction.word} LIMIT 1 OFFSET {skipped}"
         )
         if len(values) == 1:
@@ -127,23 +125,14 @@ class Walk:
         return {value: time_ns for value, time_ns in rows if time_ns is not None}
 
     def _rows(self, values: Sequence[int], conditions: Sequence[Condition], wanted: int) -> list[Position]:
-        """The first keys that satisfy the conditions."""
         table, column, order = self.how.table, self.how.way.column, self.direction.order
         parameters: Sequence[Any] = ()
         if len(values) > 1:
-            where = _all(*conditions)
+            where = all_of(conditions)
             found, parameters = self.session.dialect.found(table, column, values, where, order, wanted)
         else:
             of_value = Condition(f"r.{column} = {values[0]}" if values else "1 = 1")
-            found = f"FROM {table} r WHERE {_all(of_value, *conditions)}"
+            found = f"FROM {table} r WHERE {all_of([of_value, *conditions])}"
         sql = f"SELECT {_KEY} {found} ORDER BY {order} LIMIT {wanted}"
-        rows = self.session.all(sql, [*parameters, *_parameters(conditions)])
+        rows = self.session.all(sql, [*parameters, *parameters_of(conditions)])
         return [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
-
-
-def _all(*conditions: Condition) -> str:
-    return " AND ".join(one.sql for one in conditions) or "1 = 1"
-
-
-def _parameters(conditions: Iterable[Condition]) -> list[Any]:
-    return [value for one in conditions for value in one.parameters]

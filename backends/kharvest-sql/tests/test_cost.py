@@ -248,7 +248,7 @@ def test_calls_on_postgresql_take_few_round_trips(real_servers: RealServers, mon
 
 
 def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kharvest_sql._identities._BYTES_EACH", 20_000)
+    monkeypatch.setattr("kharvest_sql._remembered._BYTES_EACH", 20_000)
     with closing(open_store(f"sqlite:///{tmp_path}/k.db")) as store:
         for first in range(0, 2_000, 100):
             record(store, batch_of(2_000, first))
