@@ -64,7 +64,7 @@ class AnnouncedPath(SendEvent):
         acknowledged: the last version that was acknowledged with the present metadata.
         unanswered: versions whose call ended without an answer: they may have been recorded, or yet be.
         refusal: the last refusal.
-        failures: how many times in a row its upload failed.
+        failures: how many times in a row its upload failed, or its announcement was not answered for good.
         is_known: whether the server may have a version of the path.
     """
 

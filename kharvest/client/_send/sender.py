@@ -234,7 +234,7 @@ class Sender:
             return
         self.state.succeed()
         refusals = {refusal.index: refusal for refusal in outcome.refusals}
-        retry_after = max(outcome.retry_after_ms / 1000, 0.05)
+        retry_after = outcome.retry_after_ms / 1000
         for index, (item, answer) in enumerate(zip_longest(call.versions.items(), outcome.answers)):
             if item is None:  # more answers than files
                 break
@@ -250,8 +250,11 @@ class Sender:
                 self._refused(announced, version, name_of(refusal.reason), refusal.message)
             elif announced.version != version:
                 self._want(announced)
-            else:
+            elif retry_after:
                 self._announce_later(announced, retry_after * 0.9 + jitter(retry_after * 0.4))
+            else:  # not even when: of a newer server, perhaps
+                announced.failures += 1
+                self._announce_later(announced, retry_seconds(announced.failures))
 
     def _take_uploads(self, ended: list[Upload]) -> None:
         for upload in ended:
