@@ -14,8 +14,7 @@ from kharvest.client._errors import Changed
 from kharvest.client._events import Event, EventQueue
 from kharvest.client._watch.content import Reading
 from kharvest.client._watch.files import WatchedFile
-from kharvest.client._watch.readers import ReadEnded
-from kharvest.client._watch.settling import Settler
+from kharvest.client._watch.settling import ReadEnded, Settler
 
 CONFIG = ClientConfig(server="-", pod="-", settle_seconds=0.0, settle_max_seconds=0.0)
 

@@ -23,11 +23,11 @@ from kharvest.client._send.connection import (
     Trouble,
     name_of,
 )
-from kharvest.client._send.findings import Finding, LimitsKnown, RecalledPage, UploadAsked, UploadOver
-from kharvest.client._send.recall import Recall, RecallDue
+from kharvest.client._send.recall import Recall
 from kharvest.client._send.server_state import ServerDue, ServerState
 from kharvest.client._send.uploads import BatchRead, Upload, Uploads
 from kharvest.client._watch.content import Reading, Version
+from kharvest.client._watch.watcher import Watcher
 from kharvest.wire import v2_pb2
 
 logger = logging.getLogger(__name__)
@@ -40,10 +40,10 @@ _MAX_REFUSED_SECONDS = 1800.0
 
 
 class Sender:
-    """The room's door: it takes what paths hold, and finds out what the server says. The harvesting thread owns it.
+    """The room's door: it takes what paths hold, and tells the watcher what the server says of them.
 
-    It announces the newest version of a path, and forgets older ones. At most one call concerns a path at any time. A
-    call under way with an older version is given up for a newer one.
+    The harvesting thread owns it. It announces the newest version of a path, and forgets older ones. At most one call
+    concerns a path at any time. A call under way with an older version is given up for a newer one.
 
     Attributes:
         paths: what is announced, by path.
@@ -51,11 +51,12 @@ class Sender:
         state: whether the server can be called.
     """
 
-    def __init__(self, events: EventQueue, config: ClientConfig, *, spread_seconds: float) -> None:
+    def __init__(self, events: EventQueue, config: ClientConfig, watcher: Watcher, *, spread_seconds: float) -> None:
         self.paths: dict[str, AnnouncedPath] = {}
         self.uploaded = 0
         self.uploaded_bytes = 0
         self._timers = events.timers
+        self._watcher = watcher
         self._spread_seconds = spread_seconds
         pod = v2_pb2.Pod(namespace=config.namespace, name=config.pod)
         self._identity = PodIdentity(pod, config.metadata, config.root)
@@ -66,7 +67,6 @@ class Sender:
         self._calls = AnnounceCalls(self._connection, events)
         self._last_limits: v2_pb2.Limits | None = None
         self._stuck_reasons: set[str] = set()  # those that were logged since a content was stored
-        self._findings: list[Finding] = []
 
     @property
     def has_recalled(self) -> bool:
@@ -128,7 +128,7 @@ class Sender:
                 if self.state.probed(outcome):
                     self._connected(outcome)
             case CallEnded(subject=Recall(), outcome=outcome):
-                self._findings.append(RecalledPage(tuple(self._recall.answered(outcome))))
+                self._watcher.recall(self._recall.answered(outcome))
             case CallEnded():
                 self._take_uploads(self._uploads.end(event))
             case BatchRead():
@@ -139,13 +139,8 @@ class Sender:
                     self._recall.connected()
             case ServerDue() as due:
                 self.state.act(due)
-            case RecallDue():
-                self._recall.act()
-
-    def take_findings(self) -> list[Finding]:
-        """What was found out since the last time."""
-        findings, self._findings = self._findings, []
-        return findings
+            case Recall() as recall:
+                recall.act()
 
     def turn(self, *, more_is_coming: bool) -> None:
         """Make the calls that can be made now, or plan when to look again."""
@@ -165,7 +160,7 @@ class Sender:
 
     def _connected(self, limits: v2_pb2.Limits) -> None:
         if limits.max_content_bytes:
-            self._findings.append(LimitsKnown(limits.max_content_bytes))
+            self._watcher.limit(limits.max_content_bytes)
         if self._last_limits is not None:
             self.announce_all(self._spread_seconds)
             self._lift_refusals(self._spread_seconds, limits_changed=limits != self._last_limits)
@@ -244,7 +239,7 @@ class Sender:
             elif answer == v2_pb2.UPLOAD:
                 announced.sent = version
                 self._uploads.add(announced, version)
-                self._findings.append(UploadAsked(announced.path))
+                self._watcher.begin_upload(announced.path)
             elif answer == v2_pb2.REFUSED:
                 refusal = refusals.get(index, v2_pb2.Refusal())
                 self._refused(announced, version, name_of(refusal.reason), refusal.message)
@@ -260,9 +255,10 @@ class Sender:
         for upload in ended:
             upload.announced.sent = None
             self.uploaded_bytes += upload.sent_bytes
-            self._findings.append(self._uploaded(upload))
+            self._watcher.end_upload(upload.announced.path)
+            self._uploaded(upload)
 
-    def _uploaded(self, upload: Upload) -> UploadOver:
+    def _uploaded(self, upload: Upload) -> None:
         """Take over how an upload ended."""
         announced, version = upload.announced, upload.version
         match upload.outcome:
@@ -273,12 +269,14 @@ class Sender:
                     self._stuck_reasons.clear()
                 self.uploaded += not already_stored
                 self._acknowledged(announced, version, upload.epoch)
-                return UploadOver(announced.path, has_grown=upload.has_grown)
+                if upload.has_grown:
+                    self._watcher.look_again(announced.path, has_grown=True)
             case Changed() | Failure(reason="CONTENT_MISMATCH"):
                 announced.failures += isinstance(upload.outcome, Failure)
                 if announced.version == version:
-                    return UploadOver(announced.path, has_changed=True)
-                self._want(announced)
+                    self._watcher.look_again(announced.path, has_grown=False)
+                else:
+                    self._want(announced)
             case Failure(trouble=Trouble.REFUSED, reason=reason, message=message):
                 self._refused(announced, version, reason, message)
             case Failure(trouble=Trouble.STUCK) as failure:
@@ -293,7 +291,6 @@ class Sender:
                 if failure.trouble is Trouble.AWAY:
                     self.state.fail(failure)
                 self._announce(announced)
-        return UploadOver(announced.path)
 
     def _acknowledged(self, announced: AnnouncedPath, version: Version, epoch: int) -> None:
         announced.failures = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from enum import Enum
 
@@ -16,20 +16,19 @@ from kharvest.client._events import EventQueue
 from kharvest.client._watch.changes import Change, Changes, DirectoriesChanged, WatchEvent
 from kharvest.client._watch.directories import Directories
 from kharvest.client._watch.files import (
+    ConfigurationDue,
     ConfigurationFile,
-    ConfigurationTouched,
     Observed,
     Recalled,
     Report,
+    Subject,
     Unwatched,
     WatchedFile,
 )
-from kharvest.client._watch.links import Entry
-from kharvest.client._watch.readers import ReadEnded
 from kharvest.client._watch.rehashing import RehashRounds
 from kharvest.client._watch.removals import RemovalSearch
 from kharvest.client._watch.search import GlobSearch
-from kharvest.client._watch.settling import Settler
+from kharvest.client._watch.settling import ReadEnded, Settler
 
 logger = logging.getLogger(__name__)
 
@@ -51,9 +50,6 @@ class WatchDue(WatchEvent, Enum):
     UNDECIDED = 5
 
 
-_Subject = WatchedFile | GlobSearch | ConfigurationFile
-
-
 class Watcher:
     """The room's door: it handles what happens to files, and reports what paths hold. The harvesting thread owns it.
 
@@ -69,7 +65,7 @@ class Watcher:
         self._config = config
         self._settler = Settler(events, config)
         self._changes = Changes(events)
-        self._directories: Directories[_Subject] | None = Directories(self._changes) if watching else None
+        self._directories = Directories(self._changes)
         self._recalled = RemovalSearch()
         self._rules: tuple[Rule, ...] = ()
         self._paths: dict[str, Rule] = {}
@@ -81,11 +77,13 @@ class Watcher:
         self._rehash = RehashRounds(seconds=config.rehash_seconds, now=now)
         if watching:
             self._timers.put(WatchDue.REHASH, self._rehash.next)
+        else:
+            self._directories.close()
 
     @property
     def is_polling(self) -> bool:
         """Whether there are directories that cannot be watched."""
-        return self._directories is not None and self._directories.is_polling
+        return self._directories.is_polling
 
     @property
     def is_reading(self) -> bool:
@@ -98,12 +96,11 @@ class Watcher:
         A path that is found still keeps its state; the others are reported as unwatched.
         """
         self._rules = config.all_rules()
-        if self._directories is not None:
-            old: tuple[_Subject, ...] = (*self._searches, *self._configuration_files)
-            for subject in old:
-                self._directories.drop(subject)
         for search in self._searches:
+            self._directories.drop(search)
             self._timers.discard(search)
+        for file in self._configuration_files:
+            self._directories.drop(file)
         self._paths = {}
         self._searches = []
         for rule in self._rules:
@@ -163,16 +160,15 @@ class Watcher:
             self._file(path, rule)
         for search in self._searches:
             self._search(search)
-        subjects: tuple[_Subject, ...] = (*self.files.values(), *self._configuration_files)
-        if self._directories is not None:
-            self._directories.follow(subjects)
-            self._directories.tidy()
+        subjects: tuple[Subject, ...] = (*self.files.values(), *self._configuration_files)
+        self._directories.follow(subjects)
+        self._directories.tidy()
         for subject in subjects:
             self._look(subject)
 
     def recover(self) -> None:
         """Look at every path, and report it again: an unexpected error may have lost what was to be done."""
-        if self._directories is not None:
+        if self._directories.is_open:
             self._timers.put(WatchDue.REHASH, self._rehash.next)
         for file in self.files.values():
             file.settling_since = None
@@ -201,13 +197,15 @@ class Watcher:
         if path in self.files:
             self.files[path].is_uploading = True
 
-    def end_upload(self, path: str, *, has_changed: bool, has_grown: bool) -> None:
-        """The upload of a file has ended; it is looked at again if it was not as announced, or `has_grown` since."""
-        file = self.files.get(path)
-        if file is not None:
-            file.is_uploading = False
-            if has_changed or has_grown:
-                self._settler.touch_sent(file, has_grown=has_grown)
+    def end_upload(self, path: str) -> None:
+        """The upload of a file has ended."""
+        if path in self.files:
+            self.files[path].is_uploading = False
+
+    def look_again(self, path: str, *, has_grown: bool) -> None:
+        """Look at a file again, because it was not as announced when it was sent, or `has_grown` since."""
+        if path in self.files:
+            self._settler.touch_sent(self.files[path], has_grown=has_grown)
 
     def is_at_rest(self, path: str) -> bool:
         """Whether there is nothing left to read at a path until it changes."""
@@ -221,9 +219,7 @@ class Watcher:
     def stop_watching(self, hurry_seconds: float | None = None) -> None:
         """From now on look only when `look_at_all` is called, and wait no longer for a file to settle."""
         self._timers.discard(WatchDue.REHASH)
-        if self._directories is not None:
-            self._directories.close()
-            self._directories = None
+        self._directories.close()
         if hurry_seconds is not None:
             self._settler.hurry(hurry_seconds, self.files.values())
 
@@ -255,7 +251,7 @@ class Watcher:
         self._reports.append(Observed(file.path, file.reading, is_watched))
 
     def _is_named_or_found(self, path: str) -> bool:
-        return path in self._paths or any(path in search.files for search in self._searches)
+        return path in self._paths or any(path in search.found.files for search in self._searches)
 
     def _file(self, path: str, rule: Rule) -> WatchedFile:
         file = self.files.get(path)
@@ -272,41 +268,38 @@ class Watcher:
         file.is_dropped = True
         self._timers.discard(file)
         del self.files[file.path]
-        if self._directories is not None:
-            self._directories.drop(file)
+        self._directories.drop(file)
 
     def _look_at_changes(self) -> None:
+        """Look where something may have changed, after the quiet period."""
         changes = self._changes.take()
         if changes is None:
             self.look_at_all()
-        elif self._directories is not None:
-            self._look_at_entries(changes, self._directories)
-
-    def _look_at_entries(self, changes: Mapping[Entry, Change], directories: Directories[_Subject]) -> None:
-        """Look where something may have changed, after the quiet period."""
-        moved: set[_Subject] = set()
+            return
+        moved: set[Subject] = set()
         for entry, change in changes.items():
-            for subject in directories.below(entry.directory) if Change.PATH in change else directories.at(entry):
+            below = Change.PATH in change
+            for subject in self._directories.below(entry.directory) if below else self._directories.at(entry):
                 match subject:
                     case WatchedFile():
                         self._settler.touch(subject, written=Change.BYTES in change)
                     case GlobSearch() if Change.NAME in change:
                         self._search_at(subject, time.monotonic() + self._config.settle_seconds)
                     case ConfigurationFile():
-                        self._reports.append(ConfigurationTouched())
+                        self._look(subject)
                 if Change.NAME in change and not isinstance(subject, GlobSearch):
                     moved.add(subject)
-        for subject in directories.follow(moved) if moved else ():
+        for subject in self._directories.follow(moved):
             self._look(subject)
 
-    def _look(self, subject: _Subject) -> None:
+    def _look(self, subject: Subject) -> None:
         match subject:
             case WatchedFile():
                 self._settler.touch(subject, at_once=True)
             case GlobSearch():
                 self._search_at(subject, time.monotonic())
-            case ConfigurationFile():
-                self._reports.append(ConfigurationTouched())
+            case ConfigurationFile() if self._timers.time_of(ConfigurationDue.RELOAD) is None:
+                self._timers.put(ConfigurationDue.RELOAD, time.monotonic() + self._config.settle_seconds)
 
     def _search_at(self, search: GlobSearch, time_: float) -> None:
         """Search then, or later where a search takes long."""
@@ -316,20 +309,19 @@ class Watcher:
     def _search(self, search: GlobSearch) -> None:
         """Search for a glob; watch the directories of what it finds, and look at files that came or went."""
         started = time.monotonic()
-        concerned: set[_Subject] = set()
+        concerned: set[Subject] = set()
         is_complete = False
         while not is_complete:
             came, went = search.run()
             others = [other for other in self._searches if other is not search]
             for path in came:
-                if path not in self._paths and not any(path in other.files for other in others):
+                if path not in self._paths and not any(path in other.found.files for other in others):
                     concerned.add(self._file(path, search.rule))
             concerned.update(self.files[path] for path in went if path in self.files)
-            unseen = set() if self._directories is None else self._directories.follow((search,))
+            unseen = self._directories.follow((search,))
             concerned |= unseen - {search}
             is_complete = search not in unseen  # else something may have come before its directory was watched
-        if self._directories is not None:
-            concerned |= self._directories.follow(concerned) - {search}
+        concerned |= self._directories.follow(concerned) - {search}
         for subject in concerned:
             self._look(subject)
         now = time.monotonic()
@@ -339,11 +331,10 @@ class Watcher:
     def _poll(self) -> None:
         """Look at what leads through directories that cannot be watched."""
         started = time.monotonic()
-        if self._directories is not None:
-            polled = self._directories.polled()
-            files = [subject for subject in polled if not isinstance(subject, GlobSearch)]
-            for subject in polled | self._directories.follow(files):
-                self._look(subject)
-            self._directories.tidy()
+        polled = self._directories.polled()
+        files = [subject for subject in polled if not isinstance(subject, GlobSearch)]
+        for subject in polled | self._directories.follow(files):
+            self._look(subject)
+        self._directories.tidy()
         cost = time.monotonic() - started
         self._next_poll = started + max(self._config.poll_seconds, cost / _MAX_SHARE)
