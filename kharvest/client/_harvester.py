@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from enum import Enum
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from kharvest.client._config.client_config import ClientConfig
@@ -160,9 +161,8 @@ class Harvester:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self._events.wait()
             try:
-                while not self._is_stopping and (event := self._events.take()) is not None:
+                for event in takewhile(lambda _: not self._is_stopping, self._events.due()):
                     self._handle(event)
                 self._exchange()
                 self._faulty_turns = 0
@@ -240,12 +240,10 @@ class Harvester:
         logger.info("the configuration has changed")
         old, self._config = self._config, new
         self._watcher.configure(new)
-        self._sender.configure(new.spread_seconds)
+        self._sender.configure(new)
         self._events.timers.put_earlier(HarvestDue.ANNOUNCE_ALL, time.monotonic() + new.reannounce_seconds)
         if new.all_rules() != old.all_rules():
             self._follow()
-        if new.metadata != old.metadata:
-            self._sender.change_metadata(new.metadata)
 
     def _tell_waiting(self) -> None:
         if not (self._watching or self._sender.has_recalled):
@@ -259,6 +257,6 @@ class Harvester:
 
     def _is_done(self, path: str) -> bool:
         """Whether there is nothing to wait for. Harvesting once does not wait for a store to have room again."""
-        announced = self._sender.paths.get(path)
+        file, announced = self._watcher.files.get(path), self._sender.paths.get(path)
         is_sent = announced is None or announced.is_done or (not self._watching and announced.is_turned_down)
-        return is_sent and self._watcher.is_at_rest(path)
+        return is_sent and (file is None or file.is_at_rest)

@@ -34,9 +34,7 @@ def settler(events: EventQueue) -> Iterator[Settler]:
 def following(events: EventQueue) -> Event:
     """The next event, however it comes."""
     while True:
-        events.wait()
-        event = events.take()
-        if event is not None:
+        for event in events.due():
             return event
 
 

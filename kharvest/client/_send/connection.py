@@ -66,12 +66,7 @@ class SendEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallEnded(SendEvent):
-    """A call has ended.
-
-    Attributes:
-        subject: what the call was made for.
-        outcome: the reply, or why it failed.
-    """
+    """A call has ended. `subject` is what it was made for, `outcome` the reply, or why it failed."""
 
     subject: object
     outcome: Any

@@ -64,6 +64,34 @@ class GlobSearch(Subject, WatchEvent):
         return found.files - before.files, before.files - found.files
 
 
+class RuleSet:
+    """The rules of a configuration: the paths that they name, and searches for their globs.
+
+    Attributes:
+        rules: all of them; where several find a file, the first one counts.
+        paths: the paths that are named, with their rules.
+        searches: one for each glob.
+    """
+
+    def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
+        self.rules = rules
+        self.paths: dict[str, Rule] = {}
+        self.searches: list[GlobSearch] = []
+        for rule in rules:
+            if rule.is_path:
+                self.paths.setdefault(rule.root, rule)
+            else:
+                self.searches.append(GlobSearch(rule.root, rule))
+
+    def has(self, path: str, but: GlobSearch | None = None) -> bool:
+        """Whether a path is named, or was found by a search, `but` that one."""
+        return path in self.paths or any(path in one.found.files for one in self.searches if one is not but)
+
+    def problems(self) -> dict[str, Unreadable]:
+        """What searches could not look at, and why, by path."""
+        return {path: problem for search in self.searches for path, problem in search.found.problems.items()}
+
+
 def find_files(rule: Rule) -> list[str]:
     """The paths of the files that a rule finds now; of a rule for one path, that path if a file is there."""
     if rule.is_path:

@@ -15,6 +15,7 @@ from kharvest.client._threads import Workers
 from kharvest.client._watch.changes import WatchEvent
 from kharvest.client._watch.content import Reading, ReadLimits, Stamp, look, read_version
 from kharvest.client._watch.files import WatchedFile, not_unicode
+from kharvest.client._watch.location import Location
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ class ReadEnded(WatchEvent):
     """A file was read.
 
     Attributes:
-        file: the file.
-        outcome: what was read, or why it could not be.
         cost_seconds: the processor time that it took.
         is_restless: whether it was read though it did not rest.
         is_rehash: whether it was at rest, and was read again to be sure.
@@ -182,17 +181,20 @@ class Settler:
 
         def read() -> None:
             started = time.thread_time()
-            outcome: Reading | Unreadable | Changed
-            try:
-                outcome = read_version(location, self._readers.stopped.is_set, limits, is_growing=is_growing)
-            except (Unreadable, Changed) as problem:
-                outcome = problem
-            except Exception as error:  # the outermost frame of this thread: it is reported with the path
-                logger.debug("reading %r failed", location.path, exc_info=True)
-                outcome = Unreadable(location.path, "IO_ERROR", repr(error), "report this as a bug of kharvest")
+            outcome = self._outcome(location, limits, is_growing=is_growing)
             self._events.post(ReadEnded(file, outcome, time.thread_time() - started, is_restless, is_rehash))
 
         self._readers.do(read)
+
+    def _outcome(self, location: Location, limits: ReadLimits, *, is_growing: bool) -> Reading | Unreadable | Changed:
+        """Read, on a reader's thread. An error keeps this frame alive: so it has no hold of the file."""
+        try:
+            return read_version(location, self._readers.stopped.is_set, limits, is_growing=is_growing)
+        except (Unreadable, Changed) as problem:
+            return problem
+        except Exception as error:  # the outermost frame of this thread: it is reported with the path
+            logger.debug("reading %r failed", location.path, exc_info=True)
+            return Unreadable(location.path, "IO_ERROR", repr(error), "report this as a bug of kharvest")
 
     def _settle_of(self, file: WatchedFile) -> float:
         own = file.rule.settle_seconds
