@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from enum import Enum
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from kharvest.client._config.client_config import ClientConfig
@@ -16,12 +17,11 @@ from kharvest.client._config.loading import ConfigSource
 from kharvest.client._errors import ConfigurationError
 from kharvest.client._events import Event, EventQueue
 from kharvest.client._send.connection import Failure, SendEvent
-from kharvest.client._send.findings import Finding, LimitsKnown, RecalledPage, UploadAsked, UploadOver
 from kharvest.client._send.sender import Sender
 from kharvest.client._status import Status, status_of
 from kharvest.client._threads import wait_until
 from kharvest.client._watch.changes import WatchEvent
-from kharvest.client._watch.files import ConfigurationTouched, Observed, Recalled, Report, Unwatched
+from kharvest.client._watch.files import ConfigurationDue, Observed, Recalled, Report, Unwatched
 from kharvest.client._watch.watcher import Watcher
 
 logger = logging.getLogger(__name__)
@@ -40,9 +40,8 @@ class HarvestDue(Event, Enum):
     """What is done at its time."""
 
     FOLLOW = 1
-    RELOAD = 2
-    ANNOUNCE_ALL = 3
-    RECOVER = 4
+    ANNOUNCE_ALL = 2
+    RECOVER = 3
 
 
 class _Question(Event):
@@ -74,7 +73,8 @@ class Harvester:
         self._watching = watching
         self._events = EventQueue()
         self._watcher = Watcher(self._events, config, watching=watching)
-        self._sender = Sender(self._events, config, spread_seconds=config.spread_seconds if watching else 0.0)
+        spread_seconds = config.spread_seconds if watching else 0.0
+        self._sender = Sender(self._events, config, self._watcher, spread_seconds=spread_seconds)
         self._misconfigured = ""
         self._faults = 0
         self._faulty_turns = 0  # the last ones, in a row
@@ -161,9 +161,8 @@ class Harvester:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self._events.wait()
             try:
-                while not self._is_stopping and (event := self._events.take()) is not None:
+                for event in takewhile(lambda _: not self._is_stopping, self._events.due()):
                     self._handle(event)
                 self._exchange()
                 self._faulty_turns = 0
@@ -187,7 +186,7 @@ class Harvester:
                 event.ask()
             case HarvestDue.FOLLOW:
                 self._follow()
-            case HarvestDue.RELOAD:
+            case ConfigurationDue.RELOAD:
                 self._reload()
             case HarvestDue.RECOVER:
                 self._watcher.recover()
@@ -196,16 +195,10 @@ class Harvester:
                 self._sender.announce_all(self._config.reannounce_seconds / 4)
 
     def _exchange(self) -> None:
-        """Bring each room what the other one has for it, and make the calls that can be made."""
-        is_news = True
-        while is_news:
-            for report in self._watcher.take_reports():
-                self._take_report(report)
-            self._sender.turn(more_is_coming=self._watcher.is_reading)
-            findings = self._sender.take_findings()
-            is_news = bool(findings)
-            for finding in findings:
-                self._take_finding(finding)
+        """Bring the sender what the watcher reports, and make the calls that can be made."""
+        for report in self._watcher.take_reports():
+            self._take_report(report)
+        self._sender.turn(more_is_coming=self._watcher.is_reading)
         self._tell_waiting()
 
     def _take_report(self, report: Report) -> None:
@@ -218,20 +211,6 @@ class Harvester:
                 self._sender.recall(report.path)
                 for paths in self._waiting.values():
                     paths.append(report.path)
-            case ConfigurationTouched():  # the file has to rest before it is read
-                if self._events.timers.time_of(HarvestDue.RELOAD) is None:
-                    self._events.timers.put(HarvestDue.RELOAD, time.monotonic() + self._config.settle_seconds)
-
-    def _take_finding(self, finding: Finding) -> None:
-        match finding:
-            case UploadAsked():
-                self._watcher.begin_upload(finding.path)
-            case UploadOver():
-                self._watcher.end_upload(finding.path, has_changed=finding.has_changed, has_grown=finding.has_grown)
-            case LimitsKnown():
-                self._watcher.limit(finding.max_content_bytes)
-            case RecalledPage():
-                self._watcher.recall(finding.paths)
 
     def _follow(self) -> None:
         self._watcher.follow(self._config, () if self._source is None else self._source.files)
@@ -261,12 +240,10 @@ class Harvester:
         logger.info("the configuration has changed")
         old, self._config = self._config, new
         self._watcher.configure(new)
-        self._sender.configure(new.spread_seconds)
+        self._sender.configure(new)
         self._events.timers.put_earlier(HarvestDue.ANNOUNCE_ALL, time.monotonic() + new.reannounce_seconds)
         if new.all_rules() != old.all_rules():
             self._follow()
-        if new.metadata != old.metadata:
-            self._sender.change_metadata(new.metadata)
 
     def _tell_waiting(self) -> None:
         if not (self._watching or self._sender.has_recalled):
@@ -280,6 +257,6 @@ class Harvester:
 
     def _is_done(self, path: str) -> bool:
         """Whether there is nothing to wait for. Harvesting once does not wait for a store to have room again."""
-        announced = self._sender.paths.get(path)
+        file, announced = self._watcher.files.get(path), self._sender.paths.get(path)
         is_sent = announced is None or announced.is_done or (not self._watching and announced.is_turned_down)
-        return is_sent and self._watcher.is_at_rest(path)
+        return is_sent and (file is None or file.is_at_rest)

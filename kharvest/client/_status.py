@@ -70,7 +70,7 @@ def status_of(
     failure = sender.state.failure
     files, announcements = watcher.files, sender.paths
     paths = [(files.get(path), announcements.get(path)) for path in dict.fromkeys((*files, *announcements))]
-    not_found = (problem for path, problem in watcher.search_problems().items() if path not in files)
+    not_found = (problem for path, problem in watcher.rules.problems().items() if path not in files)
     return Status(
         connected=sender.state.limits is not None,
         server=server,

@@ -10,8 +10,7 @@ from kharvest.client._events import Event, EventQueue
 
 def taken(events: EventQueue) -> list[Event]:
     """What there is to take after waiting once."""
-    events.wait()
-    return list(iter(events.take, None))
+    return list(events.due())
 
 
 def test_what_was_posted_comes_before_what_is_due() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import grpc
@@ -285,15 +286,22 @@ def test_a_reason_of_a_newer_server_is_a_refusal_of_that_file_alone(tmp_path: Pa
     }
 
 
-def test_what_a_newer_server_answers_beside_what_is_known_is_asked_for_again(file: Path) -> None:
+@pytest.mark.parametrize(
+    "answers", [[v2.Answer.ValueType(max(v2.Answer.values()) + 1)], [v2.PENDING], []], ids=["newer", "pending", "none"]
+)
+def test_an_answer_that_says_neither_yes_nor_no_nor_when_is_asked_for_again_less_and_less_often(
+    file: Path, answers: list[v2.Answer.ValueType]
+) -> None:
     calls: list[float] = []
-    newer = v2.Answer.ValueType(max(v2.Answer.values()) + 1)
 
     def announce(request: v2.AnnounceRequest, context: Context) -> v2.AnnounceReply:
-        return v2.AnnounceReply(answers=[newer]) if first_time(calls) else acknowledge(request, context)
+        calls.append(time.monotonic())
+        return v2.AnnounceReply(answers=answers) if len(calls) <= 4 else acknowledge(request, context)
 
     with ScriptedServer(announce) as server:
         assert harvest_once(config(server.address, [file]), timeout=30).acknowledged == 1
+    waits = [after - before for before, after in pairwise(calls)]
+    assert [wait >= least for wait, least in zip(waits, (0.1, 0.2, 0.4, 0.8), strict=True)] == [True] * 4, waits
 
 
 def test_files_over_the_server_s_limit_are_not_announced(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_mount_that_came_later_is_known(tmp_path: Path) -> None:
 
 def test_a_directory_on_a_remote_file_system_is_watched_and_polled(tmp_path: Path) -> None:
     changes = Changes(EventQueue())
-    directories: Directories[WatchedFile] = Directories(changes, Mounts(eventful=frozenset()))
+    directories = Directories(changes, Mounts(eventful=frozenset()))
     try:
         file = WatchedFile(str(tmp_path / "file"), path_rule(str(tmp_path / "file")))
         directories.follow([file])

@@ -14,8 +14,7 @@ from kharvest.client._errors import Changed
 from kharvest.client._events import Event, EventQueue
 from kharvest.client._watch.content import Reading
 from kharvest.client._watch.files import WatchedFile
-from kharvest.client._watch.readers import ReadEnded
-from kharvest.client._watch.settling import Settler
+from kharvest.client._watch.settling import ReadEnded, Settler
 
 CONFIG = ClientConfig(server="-", pod="-", settle_seconds=0.0, settle_max_seconds=0.0)
 
@@ -35,9 +34,7 @@ def settler(events: EventQueue) -> Iterator[Settler]:
 def following(events: EventQueue) -> Event:
     """The next event, however it comes."""
     while True:
-        events.wait()
-        event = events.take()
-        if event is not None:
+        for event in events.due():
             return event
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kharvest.client._timers import Timers
+from kharvest.client._events import Timers
 
 
 def popped(timers: Timers[str], now: float) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from kharvest.client._config import checks
+from kharvest.client._config import kinds
 from kharvest.spi import _values as values
 
 FOREIGN = {
@@ -39,6 +39,6 @@ def test_a_client_that_does_not_watch_loads_no_watchdog() -> None:
 
 
 def test_the_limits_are_those_of_the_contract() -> None:
-    names = [name for name in vars(checks) if name.startswith("MAX_")]
+    names = [name for name in vars(kinds) if name.startswith("MAX_")]
     assert names
-    assert {name: getattr(checks, name) for name in names} == {name: getattr(values, name) for name in names}
+    assert {name: getattr(kinds, name) for name in names} == {name: getattr(values, name) for name in names}

@@ -12,13 +12,17 @@ from dataclasses import dataclass, fields
 from typing import Annotated, get_type_hints
 
 from kharvest.client._config import kinds
-from kharvest.client._config.checks import StrPath
-from kharvest.client._config.kinds import Kind, Shape
+from kharvest.client._config.kinds import Kind, Shape, StrPath, check_type, several
 from kharvest.client._config.rules import Rule, directory_rule, glob_rule, path_rule
 from kharvest.client._errors import ConfigurationError
 from kharvest.wire.address import DEFAULT_PORT, DEFAULT_SERVER
 
 _OWN = "after its name"
+_RULES = Kind(
+    "",
+    lambda name, given: several(name, given, lambda item_name, item: check_type(item_name, item, Rule)),
+    shape=Shape.RULES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,9 @@ class ClientConfig:
         _S(kinds.GLOBS, "leave out files of globs and directories by name, or with a slash by path"),
     ] = ()
     max_bytes: Annotated[
-        int | None, _S(kinds.OPTIONAL_SIZE, "leave out larger files, for example 10Mi", "the server's limit")
+        int | None, _S(kinds.optional(kinds.SIZE), "leave out larger files, for example 10Mi", "the server's limit")
     ] = None
-    rules: Annotated[
-        tuple[Rule, ...], _S(kinds.RULES, "what to watch, with details for each", option="", key="files")
-    ] = ()
+    rules: Annotated[tuple[Rule, ...], _S(_RULES, "what to watch, with details for each", option="", key="files")] = ()
     root: Annotated[
         str,
         _S(

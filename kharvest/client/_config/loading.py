@@ -6,21 +6,19 @@ import logging
 import os
 import socket
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from kharvest.client._config import pod_info
-from kharvest.client._config.checks import MAX_METADATA_PAIRS, StrPath, unknown
 from kharvest.client._config.client_config import SETTINGS, ClientConfig
-from kharvest.client._config.kinds import Shape
+from kharvest.client._config.kinds import Shape, StrPath, unknown
 from kharvest.client._errors import ConfigurationError
 from kharvest.wire.address import DEFAULT_SERVER
 
 logger = logging.getLogger(__name__)
 
 _YAML = (".yaml", ".yml")
-_FIELDS = {field.name for field in fields(ClientConfig)}
 _KNOWN = {setting.name: setting for setting in SETTINGS}
 
 
@@ -94,7 +92,7 @@ class Settings:
         sources = (written, environment, self._given)
         merged = {**self._defaults(), **written, **environment, **self._given}
         chosen = {key: value for source in sources for key, value in source.get("metadata", {}).items()}
-        merged["metadata"] = self._metadata(merged, chosen)
+        merged["metadata"] = self._metadata(chosen, labels=merged.pop("labels"), annotations=merged.pop("annotations"))
         merged["paths"] = tuple(path for source in reversed(sources) for path in source.get("paths", ()))
         merged["rules"] = tuple(
             replace(
@@ -105,7 +103,7 @@ class Settings:
             for rule in merged.get("rules", ())
         )
         try:
-            return ClientConfig(**{name: value for name, value in merged.items() if name in _FIELDS})
+            return ClientConfig(**merged)
         except ConfigurationError as error:
             is_written = error.field not in self._given and error.field not in environment
             where = lines.get(error.field.split(" ")[0]) if is_written else None
@@ -150,23 +148,15 @@ class Settings:
                     raise ConfigurationError(setting.variable, problem, remedy or "correct or unset it") from error
         return found
 
-    def _metadata(self, merged: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, str]:
-        """The chosen pairs, and as many of the downward API as there is room for."""
-        node = self._environment.get("NODE_NAME")
+    def _metadata(self, chosen: Mapping[str, str], **keys: Collection[str]) -> dict[str, str]:
+        """The chosen pairs, and as many of the downward API as there is room for: of each file those with its keys."""
         metadata = dict(chosen)
-        left_out: list[str] = []
-        for name, pairs in (
-            ("environment", pod_info.PodInfo({"node": node} if node else {})),
-            ("labels", pod_info.read_pairs(self._podinfo / "labels", merged["labels"])),
-            ("annotations", pod_info.read_pairs(self._podinfo / "annotations", merged["annotations"])),
-        ):
-            metadata, without_room = pod_info.fill(metadata, pairs.pairs)
-            left_out += pairs.left_out
-            if without_room:
-                keys = ", ".join(without_room)
-                left_out.append(
-                    f"{self._podinfo / name}: there is room for {MAX_METADATA_PAIRS} pairs; left out: {keys}"
-                )
+        node = self._environment.get("NODE_NAME")
+        left_out = pod_info.add_pairs(metadata, {"node": node} if node else {}, "NODE_NAME")
+        for name in ("labels", "annotations"):
+            file = self._podinfo / name
+            pairs, unusable = pod_info.read_pairs(file, keys[name])
+            left_out += unusable + pod_info.add_pairs(metadata, pairs, file)
         for message in left_out:
             if message not in self._warned:
                 logger.warning("%s", message)

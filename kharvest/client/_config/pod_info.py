@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from kharvest.client._config.checks import (
+from kharvest.client._config.kinds import (
     MAX_METADATA_KEY_BYTES,
     MAX_METADATA_PAIRS,
     MAX_METADATA_VALUE_BYTES,
@@ -20,62 +19,47 @@ ALL = "*"
 _SHOWN = 40
 
 
-@dataclass(slots=True)
-class PodInfo:
-    """Labels or annotations that can be metadata, and why the others cannot: a message for each."""
-
-    pairs: dict[str, str] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-
-
-def read_pairs(file: Path, keys: Collection[str]) -> PodInfo:
+def read_pairs(file: Path, keys: Collection[str]) -> tuple[dict[str, str], list[str]]:
     """The pairs of a file of labels or annotations with these keys, or all of them for `*`.
 
     Each line is KEY="VALUE", the value quoted as Go does it. A file that is not there has none. Others write this
-    file, so no line of it is an error: what cannot be metadata is left out.
+    file, so no line of it is an error: what cannot be metadata is left out, and there is a message for each.
 
     Raises:
         ConfigurationError: the file cannot be read.
     """
-    found = PodInfo()
-    if not keys:
-        return found
+    pairs: dict[str, str] = {}
+    left_out: list[str] = []
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n") if keys else []
     except (FileNotFoundError, NotADirectoryError):
-        return found
+        lines = []
     except OSError as error:
         remedy = "mount the downward API's volume so that it can be read"
         raise ConfigurationError(str(file), str(error), remedy) from error
     for number, line in enumerate(lines, 1):
         key, _, quoted = line.partition("=")
-        if not line or not (ALL in keys or key in keys):
-            continue
-        try:
-            found.pairs[_key(key)] = _value(quoted)
-        except ValueError as error:
-            found.left_out.append(f"{file}:{number}: {key[:_SHOWN]!r} is left out: {error}")
-    return found
+        if line and (ALL in keys or key in keys):
+            try:
+                check_text("its key", key, MAX_METADATA_KEY_BYTES)
+                pairs[key] = _value(quoted)
+            except ValueError as error:
+                left_out.append(f"{file}:{number}: {key[:_SHOWN]!r} is left out: {error}")
+    return pairs, left_out
 
 
-def fill(metadata: Mapping[str, str], pairs: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Add pairs to metadata, in the order of their keys, as long as there is room; and the keys that found none.
+def add_pairs(metadata: dict[str, str], pairs: Mapping[str, str], source: object) -> list[str]:
+    """Add pairs that are not in the metadata yet, in the order of their keys, as long as there is room.
 
-    What is in the metadata already stays as it is.
+    Returns:
+        A message if there was too little.
     """
-    filled = dict(metadata)
-    without_room = []
-    for key in sorted(pairs):
-        if key in filled or len(filled) < MAX_METADATA_PAIRS:
-            filled.setdefault(key, pairs[key])
-        else:
-            without_room.append(key)
-    return filled, without_room
-
-
-def _key(text: str) -> str:
-    check_text("its key", text, MAX_METADATA_KEY_BYTES)
-    return text
+    new = sorted(pairs.keys() - metadata.keys())
+    room = max(0, MAX_METADATA_PAIRS - len(metadata))
+    metadata.update((key, pairs[key]) for key in new[:room])
+    if not new[room:]:
+        return []
+    return [f"{source}: there is room for {MAX_METADATA_PAIRS} pairs; left out: {', '.join(new[room:])}"]
 
 
 def _value(quoted: str) -> str:

@@ -4,17 +4,23 @@ Globs are those of `kharvest.globs`. Names that begin with two dots are never fo
 the links of a mounted ConfigMap or Secret.
 """
 
-# Paths are strings here: they are looked at by the thousand, and announced exactly as they are.
-# ruff: noqa: PTH100
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypedDict, Unpack
 
-from kharvest.client._config.checks import StrPath, one_path, several_paths
+from kharvest.client._config import kinds
+from kharvest.client._config.kinds import Kind, StrPath, absolute, one_path
 from kharvest.client._errors import ConfigurationError
 from kharvest.globs import DEEP, Glob, InvalidGlob
+
+DETAILS: Mapping[str, Kind] = {
+    "exclude": kinds.GLOBS,
+    "max_bytes": kinds.optional(kinds.SIZE),
+    "settle_seconds": kinds.optional(kinds.SECONDS),
+}
+"""The settings of a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +49,10 @@ class Rule:
     _excluded: tuple[tuple[bool, Glob], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exclude", several_paths("exclude", self.exclude))
+        for name, kind in DETAILS.items():
+            object.__setattr__(self, name, kind.check(name, getattr(self, name)))
         object.__setattr__(self, "glob", _glob("glob", "/".join(self.segments)))
         object.__setattr__(self, "_excluded", tuple(map(_exclusion, self.exclude)))
-        if self.max_bytes is not None and self.max_bytes < 0:
-            raise ConfigurationError("max_bytes", f"{self.max_bytes} is out of range", "give 0 or more")
-        if self.settle_seconds is not None and self.settle_seconds < 0:
-            raise ConfigurationError("settle_seconds", f"{self.settle_seconds} is out of range", "give 0 or more")
 
     def __str__(self) -> str:
         return "/".join((self.root.rstrip("/"), *self.segments)) or "/"
@@ -115,23 +118,6 @@ def glob_rule(glob: StrPath, **details: Unpack[RuleDetails]) -> Rule:
         raise ConfigurationError("glob", f"{glob!r} has no *, ? or [", "give it as a path")
     root = pattern.literal_prefix.rpartition("/")[0]
     return Rule(root=root or "/", segments=tuple(segments[root.count("/") :]), **details)
-
-
-def absolute(path: StrPath) -> str:
-    """The path from the root, without `.` and `..`, its links kept.
-
-    Raises:
-        ConfigurationError: it is empty, holds a NUL, or goes up through a symbolic link.
-    """
-    path = one_path("path", path)
-    if not path:
-        raise ConfigurationError("path", "it is empty", "give the path of a file")
-    if "\0" in path:
-        raise ConfigurationError("path", f"{path!r} holds a NUL", "remove it")
-    full = "/" + os.path.abspath(path).lstrip("/")  # POSIX keeps two slashes at the beginning
-    if ".." in path.split("/") and os.path.realpath(full) != os.path.realpath(path):
-        raise ConfigurationError("path", f"{path!r} goes up through a symbolic link", "give the path without `..`")
-    return full
 
 
 def _glob(setting: str, pattern: str) -> Glob:

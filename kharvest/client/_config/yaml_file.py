@@ -3,51 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from kharvest.client._config import kinds
-from kharvest.client._config.checks import unknown
 from kharvest.client._config.client_config import SETTINGS
-from kharvest.client._config.kinds import Kind, Shape
-from kharvest.client._config.rules import Rule, directory_rule, glob_rule, path_rule
+from kharvest.client._config.kinds import Kind, Shape, unknown
+from kharvest.client._config.rules import DETAILS, Rule, directory_rule, glob_rule, path_rule
 from kharvest.client._errors import ConfigurationError
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS if setting.key}
 _MAKERS: Mapping[str, Callable[..., Rule]] = {"path": path_rule, "glob": glob_rule, "directory": directory_rule}
-_DETAILS: Mapping[str, Kind] = {"exclude": kinds.GLOBS, "max_bytes": kinds.SIZE, "settle_seconds": kinds.SECONDS}
 
 
+@dataclass(frozen=True, slots=True)
 class _Node:
-    """A node of the document, and its name in errors."""
+    """A node of the document, its key if it has one, and its name in errors."""
 
-    def __init__(self, node: yaml.Node, file: str, field: str) -> None:
-        self.node = node
-        self.file = file
-        self.field = field
+    node: yaml.Node
+    file: str
+    field: str
+    key: yaml.Node | None = None
 
     @property
     def line(self) -> str:
-        return f"{self.file}:{self.node.start_mark.line + 1}"
+        return f"{self.file}:{(self.key or self.node).start_mark.line + 1}"
 
     def wrong(self, problem: str, remedy: str) -> ConfigurationError:
         return ConfigurationError(f"{self.line}: {self.field}", problem, remedy)
 
-    def pairs(self) -> Iterator[tuple[str, _Node, _Node]]:
-        """The key, and the nodes of key and value, of a mapping whose keys are all different."""
+    def pairs(self) -> Iterator[tuple[str, _Node]]:
+        """The keys and values of a mapping whose keys are all different."""
         if not isinstance(self.node, yaml.MappingNode):
             raise self.wrong("it is not a mapping", "write `key: value` lines")
         seen = set()
+        prefix = f"{self.field}." if self.field != "document" else ""
         for key, value in self.node.value:
-            prefix = f"{self.field}." if self.field != "document" else ""
             name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
-            here = _Node(key, self.file, f"{prefix}{name}")
+            node = _Node(value, self.file, f"{prefix}{name}", key)
             if name in seen:
-                raise here.wrong("it is given twice", "keep one of them")
+                raise node.wrong("it is given twice", "keep one of them")
             seen.add(name)
-            yield name, here, _Node(value, self.file, here.field)
+            yield name, node
 
     def items(self) -> Iterator[_Node]:
         """The items of a list; the node itself where it is not a list."""
@@ -64,7 +63,7 @@ class _Node:
         """The value of a setting or detail of this kind."""
         match kind.shape:
             case Shape.PAIRS:
-                return {key: value.text() for key, _, value in self.pairs()}
+                return {key: value.text() for key, value in self.pairs()}
             case Shape.SEVERAL:
                 return tuple(item.text() for item in self.items())
             case Shape.RULES:
@@ -95,12 +94,12 @@ def read_yaml(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
     values: dict[str, Any] = {}
     lines: dict[str, str] = {}
     if document is not None:
-        for key, here, value in _Node(document, name, "document").pairs():
+        for key, node in _Node(document, name, "document").pairs():
             if key not in _BY_KEY:
-                raise unknown(f"{here.line}: {here.field}", key, _BY_KEY)
+                raise unknown(f"{node.line}: {node.field}", key, _BY_KEY)
             setting = _BY_KEY[key]
-            values[setting.name] = value.value(setting.kind)
-            lines[setting.name] = here.line
+            values[setting.name] = node.value(setting.kind)
+            lines[setting.name] = node.line
     return values, lines
 
 
@@ -109,13 +108,13 @@ def _rule(node: _Node) -> Rule:
         return _made(node, path_rule, node.text())
     details: dict[str, Any] = {}
     maker = target = ""
-    for key, here, value in node.pairs():
-        if key in _DETAILS:
-            details[key] = value.value(_DETAILS[key])
+    for key, value in node.pairs():
+        if key in DETAILS:
+            details[key] = value.value(DETAILS[key])
         elif key not in _MAKERS:
-            raise unknown(f"{here.line}: {here.field}", key, {**_DETAILS, **_MAKERS})
+            raise unknown(f"{value.line}: {value.field}", key, {**DETAILS, **_MAKERS})
         elif maker:
-            raise here.wrong(f"{maker} is given too", "give one of path, glob, directory")
+            raise value.wrong(f"{maker} is given too", "give one of path, glob, directory")
         else:
             maker, target = key, value.text()
     if not maker:

@@ -1,1 +1,1 @@
-"""What the server is told. The door is `sender.Sender`; it finds out the values of `findings`."""
+"""What the server is told. The door is `sender.Sender`; it tells the watcher what the server wants of a file."""

@@ -44,19 +44,10 @@ class AnnounceCall:
             self.call.cancel()
 
 
-class _Ready(SendEvent):
-    """What is ready may be announced now."""
+class AnnounceCalls(SendEvent):
+    """Puts paths that are ready together into calls. As an event: more may be announced now.
 
-    __slots__ = ()
-
-
-_READY = _Ready()
-
-
-class AnnounceCalls:
-    """Puts paths that are ready together into calls. The harvesting thread owns it.
-
-    No held call keeps other files waiting.
+    The harvesting thread owns it. No held call keeps other files waiting.
     """
 
     def __init__(self, connection: Connection, events: EventQueue) -> None:
@@ -95,7 +86,7 @@ class AnnounceCalls:
         while self._ready:
             wait_until = max(not_before, self._wait_until(now, max_files, more_is_coming=more_is_coming))
             if wait_until > now:
-                self._timers.put(_READY, wait_until)
+                self._timers.put(self, wait_until)
                 return
             if len(self._calls) >= _MAX_CALLS:
                 next(iter(self._calls)).cancel()

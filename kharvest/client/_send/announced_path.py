@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kharvest.client._send.connection import SendEvent
+from kharvest.client._backoff import doubled, jittered
+from kharvest.client._send.connection import Failure, SendEvent, Trouble
 from kharvest.client._watch.content import REMOVAL, Reading, Version
 from kharvest.wire import v2_pb2
+
+_REFUSED_SECONDS = 60.0
+"""When to try a refused version again at the earliest; twice as long after each further refusal."""
+_MAX_REFUSED_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class AnnouncedPath(SendEvent):
         acknowledged: the last version that was acknowledged with the present metadata.
         unanswered: versions whose call ended without an answer: they may have been recorded, or yet be.
         refusal: the last refusal.
-        failures: how many times in a row its upload failed.
+        failures: how many times in a row its upload failed, or its announcement was not answered for good.
         is_known: whether the server may have a version of the path.
     """
 
@@ -87,6 +93,34 @@ class AnnouncedPath(SendEvent):
             self.version = reading.version
         else:
             self.version = REMOVAL if self.is_known else None
+
+    def acknowledge(self, version: Version, *, is_present: bool) -> bool:
+        """Take over that a version is durable, with the metadata that `is_present`.
+
+        Returns:
+            Whether another one, of a call that was lost, may yet be recorded after this one.
+        """
+        self.failures = 0
+        self.refusal = None
+        if is_present:
+            self.acknowledged = version
+        others, self.unanswered = self.unanswered - {version}, frozenset()
+        return bool(others)
+
+    def turn_down(self, version: Version, failure: Failure) -> float:
+        """Take over that a version was refused, or that the store is full or broken.
+
+        Returns:
+            After how many seconds it may be tried again.
+        """
+        before = self.refusal
+        count = 1 if before is None or before.version != version else before.count + 1
+        wait = doubled(count, _REFUSED_SECONDS, _MAX_REFUSED_SECONDS)
+        is_stuck = failure.trouble is Trouble.STUCK
+        retry_at = time.monotonic() + (_REFUSED_SECONDS if is_stuck else wait)
+        self.refusal = Refusal(version, failure.reason, failure.message, retry_at, count, is_lifted=is_stuck)
+        self.failures = 0
+        return jittered(max(wait, failure.pushback_seconds or 0.0))
 
     @property
     def is_acknowledged(self) -> bool:

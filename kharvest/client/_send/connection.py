@@ -66,12 +66,7 @@ class SendEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class CallEnded(SendEvent):
-    """A call has ended.
-
-    Attributes:
-        subject: what the call was made for.
-        outcome: the reply, or why it failed.
-    """
+    """A call has ended. `subject` is what it was made for, `outcome` the reply, or why it failed."""
 
     subject: object
     outcome: Any
@@ -154,15 +149,11 @@ class Connection:
         self._channel.close()
 
 
-_BUSY_REASONS = {
-    "TOO_MANY_FILES",
-    "OVERLOADED",
-    "STORE_UNAVAILABLE",
-    "NOT_ASKED",
-    "STALLED",
+_TROUBLES = {
+    **dict.fromkeys(("TOO_MANY_FILES", "OVERLOADED", "STORE_UNAVAILABLE", "NOT_ASKED", "STALLED"), Trouble.BUSY),
+    **dict.fromkeys(("STORE_FULL", "STORE_FAILED"), Trouble.STUCK),
+    **dict.fromkeys(("INVALID", "CONFLICT", "CONTENT_TOO_LARGE"), Trouble.REFUSED),
 }
-_STUCK_REASONS = {"STORE_FULL", "STORE_FAILED"}
-_REFUSED_REASONS = {"INVALID", "CONFLICT", "CONTENT_TOO_LARGE"}
 _BUSY_CODES = {
     grpc.StatusCode.CANCELLED,  # by the server or something between: not by us
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -195,12 +186,8 @@ def _failure(call: Any, *, is_cancelled: bool) -> Failure:
 
 
 def _trouble(code: grpc.StatusCode, reason: str) -> Trouble:
-    if reason in _BUSY_REASONS:
-        return Trouble.BUSY
-    if reason in _STUCK_REASONS:
-        return Trouble.STUCK
-    if reason in _REFUSED_REASONS:
-        return Trouble.REFUSED
+    if reason in _TROUBLES:
+        return _TROUBLES[reason]
     if code is grpc.StatusCode.UNAVAILABLE:
         return Trouble.AWAY
     return Trouble.BUSY if code in _BUSY_CODES else Trouble.REFUSED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from enum import Enum
 
 from kharvest.client._backoff import Backoff, jitter
 from kharvest.client._events import EventQueue
@@ -19,16 +18,11 @@ _PAGE = 500
 _QUERY_SECONDS = 30.0
 
 
-class RecallDue(SendEvent, Enum):
-    """What is done at its time."""
+class Recall(SendEvent):
+    """Asks the server once, in pages, for the newest reference of each path of this pod. As an event: it is time to.
 
-    ASK = 1
-
-
-class Recall:
-    """Asks the server once, in pages, for the newest reference of each path of this pod. The harvesting thread owns it.
-
-    It asks on a connection that was just checked: a call on a lost one would silently make a new one.
+    The harvesting thread owns it. It asks on a connection that was just checked: a call on a lost one would silently
+    make a new one.
 
     Attributes:
         is_complete: whether there are no more pages.
@@ -52,7 +46,7 @@ class Recall:
         self._is_due = False
         self._is_asking = False
         self._backoff = Backoff()
-        self._timers.put(RecallDue.ASK, time.monotonic() + jitter(spread_seconds))
+        self._timers.put(self, time.monotonic() + jitter(spread_seconds))
 
     def act(self) -> None:
         """It is time to ask: have the connection checked."""
@@ -91,5 +85,5 @@ class Recall:
         else:
             if outcome.reason == "RESOURCE_EXHAUSTED":  # pages with much metadata are larger than a message may be
                 self._page = max(1, self._page // 4)
-            self._timers.put(RecallDue.ASK, time.monotonic() + self._backoff.fail(outcome.pushback_seconds))
+            self._timers.put(self, time.monotonic() + self._backoff.fail(outcome.pushback_seconds))
         return []

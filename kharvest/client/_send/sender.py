@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from itertools import zip_longest
 
-from kharvest.client._backoff import MOST_SECONDS, doubled, jitter, jittered, retry_seconds
+from kharvest.client._backoff import MOST_SECONDS, jitter, jittered, retry_seconds
 from kharvest.client._config.client_config import ClientConfig
 from kharvest.client._errors import Changed
 from kharvest.client._events import EventQueue
 from kharvest.client._send.announce_calls import HELD_SECONDS, AnnounceCall, AnnounceCalls
-from kharvest.client._send.announced_path import AnnouncedPath, PodIdentity, Refusal
+from kharvest.client._send.announced_path import AnnouncedPath, PodIdentity
 from kharvest.client._send.connection import (
     CallEnded,
     Connection,
@@ -23,27 +21,24 @@ from kharvest.client._send.connection import (
     Trouble,
     name_of,
 )
-from kharvest.client._send.findings import Finding, LimitsKnown, RecalledPage, UploadAsked, UploadOver
-from kharvest.client._send.recall import Recall, RecallDue
+from kharvest.client._send.recall import Recall
 from kharvest.client._send.server_state import ServerDue, ServerState
 from kharvest.client._send.uploads import BatchRead, Upload, Uploads
 from kharvest.client._watch.content import Reading, Version
+from kharvest.client._watch.watcher import Watcher
 from kharvest.wire import v2_pb2
 
 logger = logging.getLogger(__name__)
 
 _CONFIRM_SECONDS = 5.0
 """When to confirm a version, if a call with another one was lost: by then the server is done with that call."""
-_REFUSED_SECONDS = 60.0
-"""When to try a refused version again at the earliest; twice as long after each further refusal."""
-_MAX_REFUSED_SECONDS = 1800.0
 
 
 class Sender:
-    """The room's door: it takes what paths hold, and finds out what the server says. The harvesting thread owns it.
+    """The room's door: it takes what paths hold, and tells the watcher what the server says of them.
 
-    It announces the newest version of a path, and forgets older ones. At most one call concerns a path at any time. A
-    call under way with an older version is given up for a newer one.
+    The harvesting thread owns it. It announces the newest version of a path, and forgets older ones. At most one call
+    concerns a path at any time. A call under way with an older version is given up for a newer one.
 
     Attributes:
         paths: what is announced, by path.
@@ -51,11 +46,12 @@ class Sender:
         state: whether the server can be called.
     """
 
-    def __init__(self, events: EventQueue, config: ClientConfig, *, spread_seconds: float) -> None:
+    def __init__(self, events: EventQueue, config: ClientConfig, watcher: Watcher, *, spread_seconds: float) -> None:
         self.paths: dict[str, AnnouncedPath] = {}
         self.uploaded = 0
         self.uploaded_bytes = 0
         self._timers = events.timers
+        self._watcher = watcher
         self._spread_seconds = spread_seconds
         pod = v2_pb2.Pod(namespace=config.namespace, name=config.pod)
         self._identity = PodIdentity(pod, config.metadata, config.root)
@@ -66,7 +62,6 @@ class Sender:
         self._calls = AnnounceCalls(self._connection, events)
         self._last_limits: v2_pb2.Limits | None = None
         self._stuck_reasons: set[str] = set()  # those that were logged since a content was stored
-        self._findings: list[Finding] = []
 
     @property
     def has_recalled(self) -> bool:
@@ -104,18 +99,17 @@ class Sender:
                 if planned is None or planned > time_ + _CONFIRM_SECONDS:  # what is to be confirmed keeps its time
                     self._timers.put(announced, time_)
 
-    def change_metadata(self, metadata: Mapping[str, str]) -> None:
-        """Announce with other metadata from now on, and every current file again with these."""
-        self._identity = replace(self._identity, metadata=metadata, epoch=self._identity.epoch + 1)
+    def configure(self, config: ClientConfig) -> None:
+        """Use another configuration from now on. With other metadata every current file is announced again."""
+        self._spread_seconds = config.spread_seconds
+        if config.metadata == self._identity.metadata:
+            return
+        self._identity = replace(self._identity, metadata=config.metadata, epoch=self._identity.epoch + 1)
         for announced in self.paths.values():
             if announced.version is not None and not announced.version.is_removal:
                 announced.acknowledged = None
                 announced.refusal = None
                 self._want(announced)
-
-    def configure(self, spread_seconds: float) -> None:
-        """Use another time from now on."""
-        self._spread_seconds = spread_seconds
 
     def handle(self, event: SendEvent) -> None:
         """React to an event of this room."""
@@ -128,7 +122,7 @@ class Sender:
                 if self.state.probed(outcome):
                     self._connected(outcome)
             case CallEnded(subject=Recall(), outcome=outcome):
-                self._findings.append(RecalledPage(tuple(self._recall.answered(outcome))))
+                self._watcher.recall(self._recall.answered(outcome))
             case CallEnded():
                 self._take_uploads(self._uploads.end(event))
             case BatchRead():
@@ -139,13 +133,8 @@ class Sender:
                     self._recall.connected()
             case ServerDue() as due:
                 self.state.act(due)
-            case RecallDue():
-                self._recall.act()
-
-    def take_findings(self) -> list[Finding]:
-        """What was found out since the last time."""
-        findings, self._findings = self._findings, []
-        return findings
+            case Recall() as recall:
+                recall.act()
 
     def turn(self, *, more_is_coming: bool) -> None:
         """Make the calls that can be made now, or plan when to look again."""
@@ -165,21 +154,18 @@ class Sender:
 
     def _connected(self, limits: v2_pb2.Limits) -> None:
         if limits.max_content_bytes:
-            self._findings.append(LimitsKnown(limits.max_content_bytes))
+            self._watcher.limit(limits.max_content_bytes)
         if self._last_limits is not None:
             self.announce_all(self._spread_seconds)
-            self._lift_refusals(self._spread_seconds, limits_changed=limits != self._last_limits)
+            now = time.monotonic()
+            have_changed = limits != self._last_limits
+            for announced in self.paths.values():  # what was refused, as far as this may be another server
+                refusal = announced.refusal
+                if refusal is not None and announced.is_turned_down and (have_changed or now >= refusal.retry_at):
+                    announced.refusal = replace(refusal, is_lifted=True)
+                    self._timers.put_earlier(announced, now + jittered(self._spread_seconds))
         self._last_limits = limits
         self._recall.connected()
-
-    def _lift_refusals(self, within_seconds: float, *, limits_changed: bool) -> None:
-        """Announce what was refused again, as far as the connection to a server, or its limits, may be others now."""
-        now = time.monotonic()
-        for announced in self.paths.values():
-            refusal = announced.refusal
-            if refusal is not None and announced.is_turned_down and (limits_changed or now >= refusal.retry_at):
-                announced.refusal = replace(refusal, is_lifted=True)
-                self._announce_within(announced, within_seconds)
 
     def _want(self, announced: AnnouncedPath) -> None:
         """Announce the newest version, unless that is done or under way."""
@@ -191,7 +177,7 @@ class Sender:
                 self._calls.cancel(announced)
         elif not announced.is_done:
             if announced.refusal is not None and announced.refusal.is_lifted:  # the trouble is not with the file
-                self._announce_within(announced, MOST_SECONDS)
+                self._timers.put_earlier(announced, time.monotonic() + jittered(MOST_SECONDS))
             elif announced.failures:
                 self._announce_later(announced, retry_seconds(announced.failures, first_seconds=2.0))
             else:
@@ -219,10 +205,6 @@ class Sender:
         if self._is_current(announced):
             self._timers.put(announced, time.monotonic() + seconds)
 
-    def _announce_within(self, announced: AnnouncedPath, seconds: float) -> None:
-        """Announce it after a while, but no later than is planned already."""
-        self._timers.put_earlier(announced, time.monotonic() + jittered(seconds))
-
     def _answered(self, call: AnnounceCall, outcome: v2_pb2.AnnounceReply | Failure) -> None:
         self._calls.end(call)
         if isinstance(outcome, Failure):
@@ -234,32 +216,35 @@ class Sender:
             return
         self.state.succeed()
         refusals = {refusal.index: refusal for refusal in outcome.refusals}
-        retry_after = max(outcome.retry_after_ms / 1000, 0.05)
-        for index, (item, answer) in enumerate(zip_longest(call.versions.items(), outcome.answers)):
-            if item is None:  # more answers than files
-                break
-            announced, version = item
+        retry_after = outcome.retry_after_ms / 1000
+        for index, (announced, version) in enumerate(call.versions.items()):
+            answer = outcome.answers[index] if index < len(outcome.answers) else v2_pb2.ANSWER_UNSPECIFIED
             if answer == v2_pb2.ACKNOWLEDGED:
                 self._acknowledged(announced, version, call.epoch)
             elif answer == v2_pb2.UPLOAD:
                 announced.sent = version
                 self._uploads.add(announced, version)
-                self._findings.append(UploadAsked(announced.path))
+                self._watcher.begin_upload(announced.path)
             elif answer == v2_pb2.REFUSED:
                 refusal = refusals.get(index, v2_pb2.Refusal())
-                self._refused(announced, version, name_of(refusal.reason), refusal.message)
+                failure = Failure(Trouble.REFUSED, name_of(refusal.reason), refusal.message)
+                self._turned_down(announced, version, failure)
             elif announced.version != version:
                 self._want(announced)
-            else:
+            elif retry_after:
                 self._announce_later(announced, retry_after * 0.9 + jitter(retry_after * 0.4))
+            else:  # not even when: of a newer server, perhaps
+                announced.failures += 1
+                self._announce_later(announced, retry_seconds(announced.failures))
 
     def _take_uploads(self, ended: list[Upload]) -> None:
         for upload in ended:
             upload.announced.sent = None
             self.uploaded_bytes += upload.sent_bytes
-            self._findings.append(self._uploaded(upload))
+            self._watcher.end_upload(upload.announced.path)
+            self._uploaded(upload)
 
-    def _uploaded(self, upload: Upload) -> UploadOver:
+    def _uploaded(self, upload: Upload) -> None:
         """Take over how an upload ended."""
         announced, version = upload.announced, upload.version
         match upload.outcome:
@@ -270,16 +255,16 @@ class Sender:
                     self._stuck_reasons.clear()
                 self.uploaded += not already_stored
                 self._acknowledged(announced, version, upload.epoch)
-                return UploadOver(announced.path, has_grown=upload.has_grown)
+                if upload.has_grown:
+                    self._watcher.look_again(announced.path, has_grown=True)
             case Changed() | Failure(reason="CONTENT_MISMATCH"):
                 announced.failures += isinstance(upload.outcome, Failure)
                 if announced.version == version:
-                    return UploadOver(announced.path, has_changed=True)
-                self._want(announced)
-            case Failure(trouble=Trouble.REFUSED, reason=reason, message=message):
-                self._refused(announced, version, reason, message)
-            case Failure(trouble=Trouble.STUCK) as failure:
-                self._stuck(announced, version, failure)
+                    self._watcher.look_again(announced.path, has_grown=False)
+                else:
+                    self._want(announced)
+            case Failure(trouble=Trouble.REFUSED | Trouble.STUCK) as failure:
+                self._turned_down(announced, version, failure)
             case Failure(trouble=Trouble.BUSY, pushback_seconds=pushback, reason=reason, message=message):
                 announced.failures += 1
                 logger.debug("%r: upload failed: %s (%s); announcing it again", announced.path, message, reason)
@@ -290,45 +275,26 @@ class Sender:
                 if failure.trouble is Trouble.AWAY:
                     self.state.fail(failure)
                 self._announce(announced)
-        return UploadOver(announced.path)
 
     def _acknowledged(self, announced: AnnouncedPath, version: Version, epoch: int) -> None:
-        announced.failures = 0
-        announced.refusal = None
-        if epoch == self._identity.epoch:
-            announced.acknowledged = version
-        if announced.unanswered - {version}:  # one of them may yet be recorded, after this one
+        if announced.acknowledge(version, is_present=epoch == self._identity.epoch):
             self._announce_later(announced, _CONFIRM_SECONDS)
-        announced.unanswered = frozenset()
         self._want(announced)
         self._tidy(announced)
 
-    def _refused(self, announced: AnnouncedPath, version: Version, reason: str, message: str) -> None:
-        """Announce this version again when something has changed."""
-        before = announced.refusal
-        count = 1 if before is None or before.version != version else before.count + 1
-        retry_at = time.monotonic() + doubled(count, _REFUSED_SECONDS, _MAX_REFUSED_SECONDS)
-        announced.refusal = Refusal(version, reason, message, retry_at, count)
-        announced.failures = 0
-        level = logging.WARNING if count == 1 else logging.DEBUG
-        text = "%r was refused: %s (%s); it is not announced again until it, or the server, changes"
-        logger.log(level, text, announced.path, message, reason)
-        self._want(announced)
-
-    def _stuck(self, announced: AnnouncedPath, version: Version, failure: Failure) -> None:
-        """Announce this version again in minutes, and send nothing until then: the store is full, or broken."""
-        now = time.monotonic()
-        count = 1 if announced.refusal is None else announced.refusal.count + 1
-        announced.refusal = Refusal(
-            version, failure.reason, failure.message, now + _REFUSED_SECONDS, count, is_lifted=True
+    def _turned_down(self, announced: AnnouncedPath, version: Version, failure: Failure) -> None:
+        """Announce this version again when something has changed; in minutes too, if the store is full or broken."""
+        is_first = announced.refusal is None or announced.refusal.version != version
+        wait = announced.turn_down(version, failure)
+        if failure.trouble is Trouble.STUCK:
+            is_first = failure.reason not in self._stuck_reasons
+            self._stuck_reasons.add(failure.reason)
+            self._announce_later(announced, wait)
+            text = f"%r, and perhaps other files, cannot be stored: %s (%s); trying again in {wait:.0f} s"
+        else:
+            text = "%r was refused: %s (%s); it is not announced again until it, or the server, changes"
+        logger.log(
+            logging.WARNING if is_first else logging.DEBUG, text, announced.path, failure.message, failure.reason
         )
-        announced.failures = 0
-        level = logging.DEBUG if failure.reason in self._stuck_reasons else logging.WARNING
-        self._stuck_reasons.add(failure.reason)
-        wait = doubled(count, _REFUSED_SECONDS, _MAX_REFUSED_SECONDS)
-        wait = jittered(max(wait, failure.pushback_seconds or 0.0))
-        text = "%r, and perhaps other files, cannot be stored: %s (%s); trying again in %.0f s"
-        logger.log(level, text, announced.path, failure.message, failure.reason, wait)
-        self._announce_later(announced, wait)
         if announced.version != version:
             self._want(announced)

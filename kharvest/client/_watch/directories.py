@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from kharvest.client._watch.changes import Changes
 from kharvest.client._watch.files import Subject
@@ -23,33 +23,34 @@ _SHORTAGES = {
 }
 
 
-S = TypeVar("S", bound=Subject)
-
-
-class Directories(Generic[S]):
+class Directories:
     """The entries that decide about every subject, and the watches of their directories.
 
-    The harvesting thread owns it. What cannot be watched has to be polled: see `polled`.
+    The harvesting thread owns it. What cannot be watched has to be polled: see `polled`. Once it is closed, it follows
+    nothing.
     """
 
     def __init__(self, changes: Changes, mounts: Mounts | None = None) -> None:
+        self.is_open = True
         self._changes = changes
         self._mounts = Mounts() if mounts is None else mounts
         self._inotify: Inotify | None = None
         self._shortage = OSError()
-        self._index: dict[str, dict[str, tuple[S, ...]]] = {}  # directory, name ("" for every name): subjects
-        self._entries: dict[S, tuple[Entry, ...]] = {}
+        self._index: dict[str, dict[str, tuple[Subject, ...]]] = {}  # directory, name ("" for every name): subjects
+        self._entries: dict[Subject, tuple[Entry, ...]] = {}
         self._polled: dict[str, str] = {}  # directory: why
 
-    def follow(self, subjects: Iterable[S]) -> set[S]:
+    def follow(self, subjects: Iterable[Subject]) -> set[Subject]:
         """Find out where the paths of these subjects lead now, and watch there.
 
         Returns:
             The subjects in directories that were not watched until now. Earlier changes there may have been missed.
         """
+        if not self.is_open:
+            return set()
         self._start()
-        unseen: set[S] = set()
-        pending: Collection[S] = tuple(subjects)
+        unseen: set[Subject] = set()
+        pending: Collection[Subject] = tuple(subjects)
         while pending:
             tracers: dict[str, Tracer] = {}
             for subject in pending:
@@ -61,14 +62,14 @@ class Directories(Generic[S]):
             unseen |= pending
         return unseen
 
-    def at(self, entry: Entry) -> Collection[S]:
+    def at(self, entry: Entry) -> Collection[Subject]:
         """The subjects that an entry of a directory concerns; with an empty name, all that the directory does."""
         names = self._index.get(entry.directory, {})
         if entry.name:
             return (*names.get(entry.name, ()), *names.get("", ()))
         return {subject for subjects in names.values() for subject in subjects}
 
-    def below(self, directory: str) -> Collection[S]:
+    def below(self, directory: str) -> Collection[Subject]:
         """The subjects that anything in a directory, or below it, concerns."""
         inside = f"{directory}/"
         directories = [one for one in self._index if one == directory or one.startswith(inside)]
@@ -79,7 +80,7 @@ class Directories(Generic[S]):
         names = self._index.get(entry.directory)
         return names is not None and (not entry.name or entry.name in names or "" in names)
 
-    def drop(self, subject: S) -> None:
+    def drop(self, subject: Subject) -> None:
         """Forget the subject."""
         for entry in self._entries.pop(subject, ()):
             names = self._index[entry.directory]
@@ -109,12 +110,16 @@ class Directories(Generic[S]):
         """Whether there are directories that cannot be watched."""
         return bool(self._polled)
 
-    def polled(self) -> set[S]:
+    def polled(self) -> set[Subject]:
         """The subjects that lead through directories that cannot be watched."""
         return {subject for directory in self._polled for subject in self.at(Entry(directory, ""))}
 
     def close(self) -> None:
         """Watch nothing any more."""
+        self.is_open = False
+        self._entries.clear()
+        self._index.clear()
+        self._polled.clear()
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
@@ -128,7 +133,7 @@ class Directories(Generic[S]):
             except OSError as error:
                 self._shortage = error
 
-    def _put(self, subject: S, entries: tuple[Entry, ...]) -> None:
+    def _put(self, subject: Subject, entries: tuple[Entry, ...]) -> None:
         if self._entries.get(subject) == entries:
             return
         self.drop(subject)

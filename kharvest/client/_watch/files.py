@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
 
 from kharvest.client._config.rules import Rule
 from kharvest.client._errors import Unreadable
+from kharvest.client._events import Event
 from kharvest.client._watch.changes import WatchEvent
 from kharvest.client._watch.content import Reading, Stamp
 from kharvest.client._watch.location import Location, locate
@@ -81,6 +83,12 @@ class ConfigurationFile(Subject):
     """A file that the client itself is configured by."""
 
 
+class ConfigurationDue(Event, Enum):
+    """It is time to read the configuration: a file of it may have changed, and has rested since."""
+
+    RELOAD = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """What a path holds now.
@@ -110,23 +118,13 @@ class Recalled:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigurationTouched:
-    """A file that the client is configured by may have changed."""
+Report = Observed | Unwatched | Recalled
 
 
-Report = Observed | Unwatched | Recalled | ConfigurationTouched
-
-
-def not_unicode(path: str) -> Unreadable:
-    """The problem of a path that is not Unicode."""
-    return Unreadable(path, "NOT_UTF8", "its name is not UTF-8, and cannot be announced", "rename it")
-
-
-def is_unicode(path: str) -> bool:
-    """Whether the path is valid Unicode: bytes that are not UTF-8 come as lone surrogates (PEP 383)."""
+def not_unicode(path: str) -> Unreadable | None:
+    """The problem of a path that is not Unicode: bytes that are not UTF-8 come as lone surrogates (PEP 383)."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return Unreadable(path, "NOT_UTF8", "its name is not UTF-8, and cannot be announced", "rename it")
+    return None

@@ -8,7 +8,7 @@ import os
 import stat
 from dataclasses import dataclass
 
-_MAX_LINKS = 40
+MAX_LINKS = 40
 """Linux follows as many (`MAXSYMLINKS` in `linux/namei.h`)."""
 
 
@@ -72,7 +72,7 @@ class Tracer:
         """Follow one entry of a real directory: the real directory it names (None if none), and its entries."""
         entries: list[Entry] = []
         pending = [name]
-        for _ in range(_MAX_LINKS * 256):  # entries of a chain of links; a cycle ends here
+        for _ in range(MAX_LINKS * 256):  # entries of a chain of links; a cycle ends here
             part = pending.pop()
             if part in ("", "."):
                 pass
@@ -86,7 +86,7 @@ class Tracer:
                     return None, (*entries, entry)
                 if stat.S_ISLNK(mode):
                     entries.append(entry)
-                    if len(entries) > _MAX_LINKS:
+                    if len(entries) > MAX_LINKS:
                         return None, tuple(entries)
                     target = _target(real)
                     if target is None:

@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from kharvest.client._config.rules import Rule
-
-_MAX_LINKS = 40
-"""Linux follows as many (`MAXSYMLINKS` in `linux/namei.h`)."""
+from kharvest.client._watch.links import MAX_LINKS
 
 O_PATH = getattr(os, "O_PATH", os.O_RDONLY)
 """To look at a file without opening it. Without such a flag links below watched directories are not followed."""
@@ -145,7 +143,7 @@ class _Walk:
                 target = self._enter(name)
                 if target is not None:
                     links += 1
-                    if links > _MAX_LINKS:
+                    if links > MAX_LINKS:
                         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
                     self._turn(target)
         if self._base is not None and self._base not in self._above:

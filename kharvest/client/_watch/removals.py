@@ -6,23 +6,31 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from kharvest.client._config.rules import Rule
+from kharvest.client._events import EventQueue
+from kharvest.client._watch.changes import WatchEvent
 
 _MAX_UNDECIDED = 10_000
 """Paths that may be gone or not, because a directory on the way cannot be listed. More are not remembered."""
+_UNDECIDED_SECONDS = 60.0
+"""How often these are looked at."""
 
 
-class RemovalSearch:
-    """Decides of paths that the server has, and a rule covers, whether a file is there. The harvesting thread owns it.
+class RemovalSearch(WatchEvent):
+    """Decides of paths that the server has, and a rule covers, whether a file is there.
+
+    The harvesting thread owns it. As an event: it is time to look at the undecided ones again.
 
     A file is gone if the rule's directory (of a path, the directory that it is in) can be listed, and the path leads to
     no entry from there. A directory that does not exist, is not mounted yet or may not be read says nothing about its
     files: `undecided` has them, to be decided later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: EventQueue) -> None:
+        self._timers = events.timers
         self.undecided: set[str] = set()
 
     def decide(self, paths: Iterable[str], rules: Sequence[Rule]) -> Iterator[tuple[str, Rule, bool]]:
@@ -37,6 +45,8 @@ class RemovalSearch:
                 yield path, rule, not is_there
             elif len(self.undecided) < _MAX_UNDECIDED:
                 self.undecided.add(path)
+        if self.undecided and self._timers.time_of(self) is None:
+            self._timers.put(self, time.monotonic() + _UNDECIDED_SECONDS)
 
 
 def _is_there(path: str, rule: Rule) -> bool | None:

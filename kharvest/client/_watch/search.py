@@ -14,7 +14,7 @@ from kharvest.client._config.rules import Rule
 from kharvest.client._errors import Unreadable
 from kharvest.client._watch.changes import WatchEvent
 from kharvest.client._watch.content import unreadable
-from kharvest.client._watch.files import Subject, is_unicode, not_unicode
+from kharvest.client._watch.files import Subject, not_unicode
 from kharvest.client._watch.links import Tracer
 from kharvest.client._watch.location import Location, locate
 
@@ -29,27 +29,23 @@ class Found:
     """What a rule finds now.
 
     Attributes:
-        files: paths of files.
+        files: paths of files that can be announced.
         directories: the real directories that decide.
         problems: by their paths, entries that cannot be looked at, and why.
     """
 
-    files: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
     problems: dict[str, Unreadable] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class GlobSearch(Subject, WatchEvent):
-    """A rule with a glob, and what it has found, below its directory. As an event: it is time to search again.
+    """A rule with a glob, and what it has found below its directory. As an event: it is time to search again.
 
-    Attributes:
-        files: the paths of the files that it has found.
-        found: what it has found besides.
-        earliest: when it may be searched again (monotonic).
+    `earliest` is when it may be searched again (monotonic).
     """
 
-    files: set[str] = field(default_factory=set)
     found: Found = field(default_factory=Found)
     earliest: float = 0.0
 
@@ -60,23 +56,47 @@ class GlobSearch(Subject, WatchEvent):
 
     def run(self) -> tuple[set[str], set[str]]:
         """Search; returns the paths that came, and those that went. A new problem is logged once."""
-        found = find(self.rule)
-        files = {path for path in found.files if is_unicode(path)}
-        found.problems.update((path, not_unicode(path)) for path in found.files if path not in files)
-        before = self.found.problems
+        found, before = find(self.rule), self.found
         for path, problem in found.problems.items():
-            if path not in before or before[path].reason != problem.reason:
+            if path not in before.problems or before.problems[path].reason != problem.reason:
                 logger.warning("%s", problem)
-        came, went = files - self.files, self.files - files
-        self.files, self.found = files, found
-        return came, went
+        self.found = found
+        return found.files - before.files, before.files - found.files
+
+
+class RuleSet:
+    """The rules of a configuration: the paths that they name, and searches for their globs.
+
+    Attributes:
+        rules: all of them; where several find a file, the first one counts.
+        paths: the paths that are named, with their rules.
+        searches: one for each glob.
+    """
+
+    def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
+        self.rules = rules
+        self.paths: dict[str, Rule] = {}
+        self.searches: list[GlobSearch] = []
+        for rule in rules:
+            if rule.is_path:
+                self.paths.setdefault(rule.root, rule)
+            else:
+                self.searches.append(GlobSearch(rule.root, rule))
+
+    def has(self, path: str, but: GlobSearch | None = None) -> bool:
+        """Whether a path is named, or was found by a search, `but` that one."""
+        return path in self.paths or any(path in one.found.files for one in self.searches if one is not but)
+
+    def problems(self) -> dict[str, Unreadable]:
+        """What searches could not look at, and why, by path."""
+        return {path: problem for search in self.searches for path, problem in search.found.problems.items()}
 
 
 def find_files(rule: Rule) -> list[str]:
     """The paths of the files that a rule finds now; of a rule for one path, that path if a file is there."""
     if rule.is_path:
         return [rule.root] if os.path.isfile(rule.root) else []
-    return find(rule).files
+    return sorted(find(rule).files)
 
 
 def find(rule: Rule) -> Found:
@@ -116,7 +136,11 @@ def find(rule: Rule) -> Found:
                 continue
             target = _target_kind(locate(rule, below), found) if is_link else kind
             if ends and target == stat.S_IFREG:
-                found.files.append(below)
+                unannounceable = not_unicode(below)
+                if unannounceable is None:
+                    found.files.add(below)
+                else:
+                    found.problems[below] = unannounceable
             elif goes_on and target == stat.S_IFDIR:
                 pending.append((below, tracer.real(below) if is_link else os.path.join(real, name), onward))
     return found

@@ -6,17 +6,39 @@ import logging
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from kharvest.client._config.client_config import ClientConfig
 from kharvest.client._errors import Changed, Gone, Unreadable
 from kharvest.client._events import EventQueue
-from kharvest.client._watch.content import Reading, ReadLimits, Stamp, look
-from kharvest.client._watch.files import WatchedFile, is_unicode, not_unicode
-from kharvest.client._watch.readers import ReadEnded, Readers
+from kharvest.client._threads import Workers
+from kharvest.client._watch.changes import WatchEvent
+from kharvest.client._watch.content import Reading, ReadLimits, Stamp, look, read_version
+from kharvest.client._watch.files import WatchedFile, not_unicode
+from kharvest.client._watch.location import Location
 
 logger = logging.getLogger(__name__)
 
 _LEAST_WAIT_SECONDS = 0.01
+_READERS = 2
+"""Threads that read: one may be busy with a core file for seconds while the other reads what is small."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadEnded(WatchEvent):
+    """A file was read.
+
+    Attributes:
+        cost_seconds: the processor time that it took.
+        is_restless: whether it was read though it did not rest.
+        is_rehash: whether it was at rest, and was read again to be sure.
+    """
+
+    file: WatchedFile
+    outcome: Reading | Unreadable | Changed
+    cost_seconds: float
+    is_restless: bool
+    is_rehash: bool
 
 
 class Settler:
@@ -36,7 +58,8 @@ class Settler:
         self._config = config
         self._hurry = math.inf
         self._reading = 0
-        self._readers = Readers(events)
+        self._events = events
+        self._readers = Workers("kharvest-reader", _READERS)
 
     @property
     def is_reading(self) -> bool:
@@ -154,7 +177,24 @@ class Settler:
         self._reading += 1
         most = min((one for one in (file.rule.max_bytes, self.max_content_bytes) if one is not None), default=None)
         limits = ReadLimits(most, self._config.max_hole_bytes)
-        self._readers.read(file, limits, is_growing=is_growing, is_restless=is_restless, is_rehash=is_rehash)
+        location = file.location  # now: other threads read nothing of a watched file
+
+        def read() -> None:
+            started = time.thread_time()
+            outcome = self._outcome(location, limits, is_growing=is_growing)
+            self._events.post(ReadEnded(file, outcome, time.thread_time() - started, is_restless, is_rehash))
+
+        self._readers.do(read)
+
+    def _outcome(self, location: Location, limits: ReadLimits, *, is_growing: bool) -> Reading | Unreadable | Changed:
+        """Read, on a reader's thread. An error keeps this frame alive: so it has no hold of the file."""
+        try:
+            return read_version(location, self._readers.stopped.is_set, limits, is_growing=is_growing)
+        except (Unreadable, Changed) as problem:
+            return problem
+        except Exception as error:  # the outermost frame of this thread: it is reported with the path
+            logger.debug("reading %r failed", location.path, exc_info=True)
+            return Unreadable(location.path, "IO_ERROR", repr(error), "report this as a bug of kharvest")
 
     def _settle_of(self, file: WatchedFile) -> float:
         own = file.rule.settle_seconds
@@ -166,8 +206,9 @@ class Settler:
     def _stamp(self, file: WatchedFile) -> Stamp:
         path = file.path
         stamp = look(file.location, file.stamp)
-        if not is_unicode(path):
-            raise not_unicode(path)
+        problem_of_name = not_unicode(path)
+        if problem_of_name is not None:
+            raise problem_of_name
         if file.rule.max_bytes is not None and stamp.size > file.rule.max_bytes:
             problem = f"{stamp.size} bytes, more than max_bytes ({file.rule.max_bytes})"
             raise Unreadable(path, "TOO_LARGE", problem, "raise max_bytes to have it harvested")

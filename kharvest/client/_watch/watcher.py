@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from enum import Enum
 
 from kharvest.client._backoff import jitter
 from kharvest.client._config.client_config import ClientConfig
 from kharvest.client._config.rules import Rule, path_rule
-from kharvest.client._errors import Unreadable
 from kharvest.client._events import EventQueue
 from kharvest.client._watch.changes import Change, Changes, DirectoriesChanged, WatchEvent
 from kharvest.client._watch.directories import Directories
 from kharvest.client._watch.files import (
+    ConfigurationDue,
     ConfigurationFile,
-    ConfigurationTouched,
     Observed,
     Recalled,
     Report,
+    Subject,
     Unwatched,
     WatchedFile,
 )
-from kharvest.client._watch.links import Entry
-from kharvest.client._watch.readers import ReadEnded
 from kharvest.client._watch.rehashing import RehashRounds
 from kharvest.client._watch.removals import RemovalSearch
-from kharvest.client._watch.search import GlobSearch
-from kharvest.client._watch.settling import Settler
-
-logger = logging.getLogger(__name__)
+from kharvest.client._watch.search import GlobSearch, RuleSet
+from kharvest.client._watch.settling import ReadEnded, Settler
 
 _MAX_SHARE = 0.01
 """Of a core, for polling; and five times that for searching directories in which much happens."""
 _BURST_SECONDS = 0.02
 """How long changes are collected before they are looked at."""
-_UNDECIDED_SECONDS = 60.0
-"""How often recalled paths are looked at of which it cannot be said whether they are gone."""
 
 
 class WatchDue(WatchEvent, Enum):
@@ -48,10 +41,6 @@ class WatchDue(WatchEvent, Enum):
     RESCAN = 2
     POLL = 3
     REHASH = 4
-    UNDECIDED = 5
-
-
-_Subject = WatchedFile | GlobSearch | ConfigurationFile
 
 
 class Watcher:
@@ -61,31 +50,31 @@ class Watcher:
 
     Attributes:
         files: the watched paths.
+        rules: the rules that name or find them.
     """
 
     def __init__(self, events: EventQueue, config: ClientConfig, *, watching: bool) -> None:
         self.files: dict[str, WatchedFile] = {}
+        self.rules = RuleSet()
         self._timers = events.timers
         self._config = config
         self._settler = Settler(events, config)
         self._changes = Changes(events)
-        self._directories: Directories[_Subject] | None = Directories(self._changes) if watching else None
-        self._recalled = RemovalSearch()
-        self._rules: tuple[Rule, ...] = ()
-        self._paths: dict[str, Rule] = {}
-        self._searches: list[GlobSearch] = []
+        self._directories = Directories(self._changes)
+        self._recalled = RemovalSearch(events)
         self._configuration_files: tuple[ConfigurationFile, ...] = ()
         self._next_poll = 0.0
         self._reports: list[Report] = []
-        now = time.monotonic()
-        self._rehash = RehashRounds(seconds=config.rehash_seconds, now=now)
+        self._rehash = RehashRounds(seconds=config.rehash_seconds, now=time.monotonic())
         if watching:
             self._timers.put(WatchDue.REHASH, self._rehash.next)
+        else:
+            self._directories.close()
 
     @property
     def is_polling(self) -> bool:
         """Whether there are directories that cannot be watched."""
-        return self._directories is not None and self._directories.is_polling
+        return self._directories.is_polling
 
     @property
     def is_reading(self) -> bool:
@@ -97,23 +86,15 @@ class Watcher:
 
         A path that is found still keeps its state; the others are reported as unwatched.
         """
-        self._rules = config.all_rules()
-        if self._directories is not None:
-            old: tuple[_Subject, ...] = (*self._searches, *self._configuration_files)
-            for subject in old:
-                self._directories.drop(subject)
-        for search in self._searches:
+        for search in self.rules.searches:
+            self._directories.drop(search)
             self._timers.discard(search)
-        self._paths = {}
-        self._searches = []
-        for rule in self._rules:
-            if rule.is_path:
-                self._paths.setdefault(rule.root, rule)
-            else:
-                self._searches.append(GlobSearch(rule.root, rule))
+        for file in self._configuration_files:
+            self._directories.drop(file)
+        self.rules = RuleSet(config.all_rules())
         self._configuration_files = tuple(ConfigurationFile(path, path_rule(path)) for path in configuration_files)
         self.look_at_all()
-        for path in [path for path in self.files if not self._is_named_or_found(path)]:
+        for path in [path for path in self.files if not self.rules.has(path)]:
             self._forget(self.files[path])
             self._reports.append(Unwatched(path))
 
@@ -121,8 +102,7 @@ class Watcher:
         """Use other times and limits from now on."""
         self._config = config
         self._settler.configure(config)
-        now = time.monotonic()
-        self._rehash.configure(seconds=config.rehash_seconds, now=now)
+        self._rehash.configure(seconds=config.rehash_seconds, now=time.monotonic())
         if self._timers.time_of(WatchDue.REHASH) is not None:
             self._timers.put(WatchDue.REHASH, self._rehash.next)
 
@@ -143,6 +123,8 @@ class Watcher:
                     self._report(file)
             case GlobSearch() as search:
                 self._search(search)
+            case RemovalSearch() as recalled:
+                self.recall(tuple(recalled.undecided))
             case DirectoriesChanged():
                 self._timers.put(WatchDue.CHANGES, time.monotonic() + _BURST_SECONDS)
             case WatchDue():
@@ -159,20 +141,19 @@ class Watcher:
         """Search for every glob, and look at every file."""
         seconds = self._config.rescan_seconds
         self._timers.put(WatchDue.RESCAN, time.monotonic() + seconds * 0.9 + jitter(seconds * 0.2))
-        for path, rule in self._paths.items():
+        for path, rule in self.rules.paths.items():
             self._file(path, rule)
-        for search in self._searches:
+        for search in self.rules.searches:
             self._search(search)
-        subjects: tuple[_Subject, ...] = (*self.files.values(), *self._configuration_files)
-        if self._directories is not None:
-            self._directories.follow(subjects)
-            self._directories.tidy()
+        subjects: tuple[Subject, ...] = (*self.files.values(), *self._configuration_files)
+        self._directories.follow(subjects)
+        self._directories.tidy()
         for subject in subjects:
             self._look(subject)
 
     def recover(self) -> None:
         """Look at every path, and report it again: an unexpected error may have lost what was to be done."""
-        if self._directories is not None:
+        if self._directories.is_open:
             self._timers.put(WatchDue.REHASH, self._rehash.next)
         for file in self.files.values():
             file.settling_since = None
@@ -188,42 +169,31 @@ class Watcher:
 
     def recall(self, paths: Iterable[str]) -> None:
         """Report which of the paths that the server has are watched, and look at those that are gone."""
-        for path, rule, is_gone in self._recalled.decide(paths, self._rules):
+        for path, rule, is_gone in self._recalled.decide(paths, self.rules.rules):
             if is_gone:
                 self._look(self._file(path, rule))
             if path in self.files:
                 self._reports.append(Recalled(path))
-        if self._recalled.undecided and self._timers.time_of(WatchDue.UNDECIDED) is None:
-            self._timers.put(WatchDue.UNDECIDED, time.monotonic() + _UNDECIDED_SECONDS)
 
     def begin_upload(self, path: str) -> None:
         """The content of a file is asked for: until it is sent, the file is not read again for having grown."""
         if path in self.files:
             self.files[path].is_uploading = True
 
-    def end_upload(self, path: str, *, has_changed: bool, has_grown: bool) -> None:
-        """The upload of a file has ended; it is looked at again if it was not as announced, or `has_grown` since."""
-        file = self.files.get(path)
-        if file is not None:
-            file.is_uploading = False
-            if has_changed or has_grown:
-                self._settler.touch_sent(file, has_grown=has_grown)
+    def end_upload(self, path: str) -> None:
+        """The upload of a file has ended."""
+        if path in self.files:
+            self.files[path].is_uploading = False
 
-    def is_at_rest(self, path: str) -> bool:
-        """Whether there is nothing left to read at a path until it changes."""
-        file = self.files.get(path)
-        return file is None or file.is_at_rest
-
-    def search_problems(self) -> dict[str, Unreadable]:
-        """What searches could not look at, and why, by path."""
-        return {path: problem for search in self._searches for path, problem in search.found.problems.items()}
+    def look_again(self, path: str, *, has_grown: bool) -> None:
+        """Look at a file again, because it was not as announced when it was sent, or `has_grown` since."""
+        if path in self.files:
+            self._settler.touch_sent(self.files[path], has_grown=has_grown)
 
     def stop_watching(self, hurry_seconds: float | None = None) -> None:
         """From now on look only when `look_at_all` is called, and wait no longer for a file to settle."""
         self._timers.discard(WatchDue.REHASH)
-        if self._directories is not None:
-            self._directories.close()
-            self._directories = None
+        self._directories.close()
         if hurry_seconds is not None:
             self._settler.hurry(hurry_seconds, self.files.values())
 
@@ -245,17 +215,12 @@ class Watcher:
                     if self._settler.rehash(file):
                         self._rehash.begin()
                 self._timers.put(WatchDue.REHASH, self._rehash.next)
-            case WatchDue.UNDECIDED:
-                self.recall(tuple(self._recalled.undecided))
 
     def _report(self, file: WatchedFile) -> None:
-        is_watched = file.reading is not None or self._is_named_or_found(file.path)
+        is_watched = file.reading is not None or self.rules.has(file.path)
         if not is_watched:
             self._forget(file)
         self._reports.append(Observed(file.path, file.reading, is_watched))
-
-    def _is_named_or_found(self, path: str) -> bool:
-        return path in self._paths or any(path in search.files for search in self._searches)
 
     def _file(self, path: str, rule: Rule) -> WatchedFile:
         file = self.files.get(path)
@@ -272,64 +237,53 @@ class Watcher:
         file.is_dropped = True
         self._timers.discard(file)
         del self.files[file.path]
-        if self._directories is not None:
-            self._directories.drop(file)
+        self._directories.drop(file)
 
     def _look_at_changes(self) -> None:
+        """Look where something may have changed, after the quiet period."""
         changes = self._changes.take()
         if changes is None:
             self.look_at_all()
-        elif self._directories is not None:
-            self._look_at_entries(changes, self._directories)
-
-    def _look_at_entries(self, changes: Mapping[Entry, Change], directories: Directories[_Subject]) -> None:
-        """Look where something may have changed, after the quiet period."""
-        moved: set[_Subject] = set()
+            return
+        moved: set[Subject] = set()
         for entry, change in changes.items():
-            for subject in directories.below(entry.directory) if Change.PATH in change else directories.at(entry):
+            below = Change.PATH in change
+            for subject in self._directories.below(entry.directory) if below else self._directories.at(entry):
                 match subject:
                     case WatchedFile():
                         self._settler.touch(subject, written=Change.BYTES in change)
                     case GlobSearch() if Change.NAME in change:
-                        self._search_at(subject, time.monotonic() + self._config.settle_seconds)
+                        self._look(subject, after_seconds=self._config.settle_seconds)
                     case ConfigurationFile():
-                        self._reports.append(ConfigurationTouched())
+                        self._look(subject)
                 if Change.NAME in change and not isinstance(subject, GlobSearch):
                     moved.add(subject)
-        for subject in directories.follow(moved) if moved else ():
+        for subject in self._directories.follow(moved):
             self._look(subject)
 
-    def _look(self, subject: _Subject) -> None:
+    def _look(self, subject: Subject, *, after_seconds: float = 0.0) -> None:
+        """Look at something at once; at what takes long, or has to rest, later."""
+        now = time.monotonic()
         match subject:
             case WatchedFile():
                 self._settler.touch(subject, at_once=True)
-            case GlobSearch():
-                self._search_at(subject, time.monotonic())
-            case ConfigurationFile():
-                self._reports.append(ConfigurationTouched())
-
-    def _search_at(self, search: GlobSearch, time_: float) -> None:
-        """Search then, or later where a search takes long."""
-        if self._timers.time_of(search) is None:
-            self._timers.put(search, max(time_, search.earliest))
+            case GlobSearch() if self._timers.time_of(subject) is None:
+                self._timers.put(subject, max(now + after_seconds, subject.earliest))
+            case ConfigurationFile() if self._timers.time_of(ConfigurationDue.RELOAD) is None:
+                self._timers.put(ConfigurationDue.RELOAD, now + self._config.settle_seconds)
 
     def _search(self, search: GlobSearch) -> None:
         """Search for a glob; watch the directories of what it finds, and look at files that came or went."""
         started = time.monotonic()
-        concerned: set[_Subject] = set()
-        is_complete = False
-        while not is_complete:
+        concerned: set[Subject] = set()
+        unseen: set[Subject] = {search}
+        while search in unseen:  # something may have come before its directory was watched
             came, went = search.run()
-            others = [other for other in self._searches if other is not search]
-            for path in came:
-                if path not in self._paths and not any(path in other.files for other in others):
-                    concerned.add(self._file(path, search.rule))
+            concerned.update(self._file(path, search.rule) for path in came if not self.rules.has(path, but=search))
             concerned.update(self.files[path] for path in went if path in self.files)
-            unseen = set() if self._directories is None else self._directories.follow((search,))
+            unseen = self._directories.follow((search,))
             concerned |= unseen - {search}
-            is_complete = search not in unseen  # else something may have come before its directory was watched
-        if self._directories is not None:
-            concerned |= self._directories.follow(concerned) - {search}
+        concerned |= self._directories.follow(concerned) - {search}
         for subject in concerned:
             self._look(subject)
         now = time.monotonic()
@@ -339,11 +293,8 @@ class Watcher:
     def _poll(self) -> None:
         """Look at what leads through directories that cannot be watched."""
         started = time.monotonic()
-        if self._directories is not None:
-            polled = self._directories.polled()
-            files = [subject for subject in polled if not isinstance(subject, GlobSearch)]
-            for subject in polled | self._directories.follow(files):
-                self._look(subject)
-            self._directories.tidy()
-        cost = time.monotonic() - started
-        self._next_poll = started + max(self._config.poll_seconds, cost / _MAX_SHARE)
+        polled = self._directories.polled()
+        for subject in polled | self._directories.follow(one for one in polled if not isinstance(one, GlobSearch)):
+            self._look(subject)
+        self._directories.tidy()
+        self._next_poll = started + max(self._config.poll_seconds, (time.monotonic() - started) / _MAX_SHARE)
