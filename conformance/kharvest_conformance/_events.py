@@ -27,6 +27,12 @@ class Events:
         self.happened.update(seen)
         self.in_runs.update(seen.keys())
 
+    def merge(self, other: Events) -> None:
+        """Add what happened in a part of the run."""
+        self.runs += other.runs
+        self.happened.update(other.happened)
+        self.in_runs.update(other.in_runs)
+
     def share(self, event: str) -> float:
         """In what part of the sequences it happened, 0 to 1."""
         return self.in_runs[event] / max(1, self.runs)

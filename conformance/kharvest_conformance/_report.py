@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from kharvest.spi import SPI_VERSION, Capability
@@ -18,6 +18,9 @@ FORMAT = 1
 
 MAX_DETAIL_CHARACTERS = 20_000
 """The longest detail that a report has. A comparison of thousands of references says nothing more behind these."""
+
+
+_UNKNOWN = "?"
 
 
 class Outcome(Enum):
@@ -47,6 +50,10 @@ class Result:
     detail: str = ""
     snippet: str = ""
     seconds: float = 0.0
+
+    def renamed(self, rename: Callable[[str], str]) -> Result:
+        """The same with other names in its texts."""
+        return replace(self, detail=rename(self.detail), snippet=rename(self.snippet))
 
     def as_json(self) -> dict[str, object]:
         """For machines."""
@@ -82,6 +89,21 @@ class StoreReport:
     results: dict[str, Result] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     deselected: set[str] = field(default_factory=set)
+
+    @classmethod
+    def unknown(cls) -> StoreReport:
+        """That of a store which could not even be opened."""
+        return cls(_UNKNOWN, "", frozenset())
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the store could be opened, and has told what it is."""
+        return self.store != _UNKNOWN
+
+    @property
+    def about(self) -> tuple[str, str, frozenset[Capability]]:
+        """What store it is of."""
+        return self.store, self.version, self.capabilities
 
     def having(self, *outcomes: Outcome) -> list[Result]:
         """The results with one of these outcomes."""

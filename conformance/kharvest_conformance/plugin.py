@@ -69,6 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kharvest-statistics", action="store_true", help="print which events occurred in random sequences"
     )
+    group.addoption(
+        "--kharvest-jobs", metavar="N", type=int, default=1, help="how many tests run side by side on the store (1)"
+    )
     group.addoption("--kharvest-json", metavar="FILE", type=Path, help="write the report to FILE, as JSON")
     group.addoption("--kharvest-junit", metavar="FILE", type=Path, help="write the report to FILE, as JUnit XML")
     group.addoption("--kharvest-badge", metavar="FILE", type=Path, help="write the JSON of a badge to FILE")
@@ -81,6 +84,8 @@ def pytest_configure(config: pytest.Config) -> None:
         examples = FAST_EXAMPLES if options.kharvest_fast else DEFAULT_EXAMPLES
     if examples < 1:
         raise pytest.UsageError("--kharvest-examples must be at least 1")
+    if options.kharvest_jobs < 1:
+        raise pytest.UsageError("--kharvest-jobs must be at least 1")
     harness = None
     try:
         if options.kharvest_store:
@@ -120,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if isinstance(item, pytest.Function) and clause_of(item.function) is not None:
             by_class.setdefault(class_node(item), []).append(item)
     if by_class and hasattr(config, "workerinput"):
-        raise pytest.UsageError("the conformance suite runs in one process: give -n 0 to pytest-xdist")
+        raise pytest.UsageError("give -n 0 to pytest-xdist: the conformance suite has --kharvest-jobs")
     for node, members in by_class.items():
         tests = _suite_tests()
         config.stash[_EXPECTED][node] = set(tests)
@@ -195,6 +200,17 @@ def _mark(item: pytest.Function, deviations: dict[str, str]) -> None:
         item.add_marker(pytest.mark.xfail(strict=False, reason=reason))
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)  # within what shows the progress
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Run the suite's tests on the store that the command line names side by side, where they can be."""
+    wanted = session.config.option.kharvest_jobs
+    if wanted == 1 or session.config.option.collectonly or session.config.option.usepdb:
+        return (yield)
+    from kharvest_conformance._jobs import run_side_by_side  # noqa: PLC0415  # only where tests run so
+
+    return (yield from run_side_by_side(session, wanted))
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     for item in items:
         if _clause(item) is not None:
@@ -214,7 +230,7 @@ def pytest_runtest_makereport(
     store = item.config.stash[SESSION].report.stores.get(class_node(item))
     if result is not None:
         if store is None:  # it could not even be opened
-            store = StoreReport("?", "", frozenset())
+            store = StoreReport.unknown()
             item.config.stash[SESSION].report.stores[class_node(item)] = store
         store.results[item.name] = result
         if result.outcome is Outcome.FAILED:

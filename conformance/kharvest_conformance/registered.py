@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from kharvest.registry import open_store
+from kharvest.registry import open_store, places_beside
 from kharvest.spi import ENTRY_POINT_GROUP, KharvestError, Store, mask_url, scheme_of
 from kharvest_conformance._emptying import empty, is_empty
 from kharvest_conformance._room import size_at
@@ -72,10 +73,14 @@ class RegisteredHarness(Harness):
 
     There is one place, and each test starts on it when it is empty: destroying it means to forget and discard all
     that the store shows.
+
+    Attributes:
+        at: where the store is instead, for tests that run beside others; reports show the first two.
     """
 
     url: str
     contents_url: str | None = None
+    at: tuple[str, str | None] | None = None
     _seen_empty: bool = field(default=False, init=False)
 
     def __repr__(self) -> str:  # no password
@@ -84,6 +89,10 @@ class RegisteredHarness(Harness):
     @property
     def reuses_place(self) -> bool:
         return True
+
+    @property
+    def _urls(self) -> tuple[str, str | None]:
+        return self.at or (self.url, self.contents_url)
 
     @property
     def name(self) -> str:
@@ -103,14 +112,14 @@ class RegisteredHarness(Harness):
             StoreNotEmpty: it is not.
         """
         if not self._seen_empty:
-            with contextlib.closing(open_store(self.url, self.contents_url)) as store:
+            with contextlib.closing(open_store(*self._urls)) as store:
                 if not is_empty(store):
                     raise StoreNotEmpty(self.name)
             self._seen_empty = True
         return self.name
 
     def open(self, address: str) -> Store:  # noqa: ARG002  # there is one
-        return open_store(self.url, self.contents_url)
+        return open_store(*self._urls)
 
     def destroy(self, address: str) -> None:  # noqa: ARG002
         """Forget every reference and discard every content.
@@ -118,15 +127,54 @@ class RegisteredHarness(Harness):
         Raises:
             StoreNotEmpty: there is something left.
         """
-        with contextlib.closing(open_store(self.url, self.contents_url)) as store:
+        with contextlib.closing(open_store(*self._urls)) as store:
             if not empty(store, {}):
                 raise StoreNotEmpty(self.name)
 
     def size(self, address: str) -> int | None:  # noqa: ARG002
-        sizes = [size_on_disk(url) for url in (self.url, self.contents_url) if url]
+        sizes = [size_on_disk(url) for url in self._urls if url]
         known = [size for size in sizes if size is not None]
         return sum(known) if len(known) == len(sizes) else None
 
     def opening(self, address: str) -> str:  # noqa: ARG002
         contents = f", {mask_url(self.contents_url)!r}" if self.contents_url else ""
         return f"from kharvest.registry import open_store\nstore = open_store({mask_url(self.url)!r}{contents})"
+
+    def has_places_beside(self) -> bool:
+        """Whether `beside` can be asked for one.
+
+        Raises:
+            KharvestError: there is no backend for a URL.
+        """
+        return places_beside(self.url, self.contents_url) is not None
+
+    @contextlib.contextmanager
+    def beside(self, label: str) -> Iterator[RegisteredHarness]:
+        """The same store at a new place, which is removed at the end. Reports call it as they call this one.
+
+        Raises:
+            KharvestError: no such place can be made.
+        """
+        make = places_beside(self.url, self.contents_url)
+        if make is None:
+            raise KharvestError(f"{self.name} has no places beside it; run one test at a time")
+        with make(label) as urls:
+            yield replace(self, at=urls)
+
+    def as_named(self, text: str) -> str:
+        """A text of a report, with the place that the user has named for the one beside it."""
+        for named, at in zip((self.url, self.contents_url), self.at or (), strict=False):
+            if named and at:
+                for one in (mask_url, _path_of, _name_of):
+                    if one(at):
+                        text = text.replace(one(at), one(named))
+        return text
+
+
+def _path_of(url: str) -> str:
+    return unquote(urlsplit(url).path)
+
+
+def _name_of(url: str) -> str:
+    """What a path ends with: a text that is too long is shown in part, often without what is before."""
+    return _path_of(url).rpartition("/")[2]

@@ -13,6 +13,7 @@ import pytest
 
 from kharvest.spi import InvalidValue, KharvestError
 from kharvest_conformance._deviations import read_deviations
+from kharvest_conformance._jobs import default_jobs
 from kharvest_conformance._patience import DEFAULT_PATIENCE_SECONDS, check_patience
 from kharvest_conformance._report import Report
 from kharvest_conformance._session import DEFAULT_EXAMPLES, SESSION, parse_seed
@@ -65,8 +66,12 @@ def run_suite(
     seed: str | None = None,
     patience_seconds: float | None = None,
     deviations: Path | None = None,
+    jobs: int | None = None,
 ) -> Report:
     """Run every test on the store at `url`, or the fast ones; what pytest says of its progress goes to standard error.
+
+    `jobs` tests run side by side, each on a place of its own. Unless it is given, it is the number of processors that
+    this process may use, at most `MOST_JOBS`, or 1 if the store's backend makes no places beside a store's.
 
     Raises:
         StoreNotEmpty: it holds data, and `destroy_data` was not asked for.
@@ -77,6 +82,8 @@ def run_suite(
 
     if examples is not None and examples < 1:
         raise InvalidValue("examples", f"{examples} are too few", "give at least 1")
+    if jobs is not None and jobs < 1:
+        raise InvalidValue("jobs", f"{jobs} are too few", "give at least 1")
     if seed is not None:
         parse_seed(seed)
     if patience_seconds is not None:
@@ -88,6 +95,9 @@ def run_suite(
         harness.destroy(harness.name)
     harness.create()
 
+    if jobs is None:
+        jobs = default_jobs() if harness.has_places_beside() else 1
+
     options = {
         "--kharvest-store": url,
         "--kharvest-contents": contents_url,
@@ -95,6 +105,7 @@ def run_suite(
         "--kharvest-seed": seed,
         "--kharvest-patience": patience_seconds,
         "--kharvest-deviations": deviations,
+        "--kharvest-jobs": jobs,
     }
     given = [f"{name}={value}" for name, value in options.items() if value is not None]
     if fast:

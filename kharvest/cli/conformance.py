@@ -24,6 +24,7 @@ _OF_A_RUN: tuple[str, ...] = (
     "statistics",
     "patience",
     "deviations",
+    "jobs",
     "json",
     "junit",
     "badge",
@@ -48,6 +49,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--patience", metavar="SECONDS", type=float, help="after how long a call counts as blocked (60)"
     )
     parser.add_argument("--deviations", metavar="FILE", type=Path, help="known deviations, each with its reason (TOML)")
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=int,
+        help="tests that run side by side, each on a place of its own (the number of processors, at most 4)",
+    )
     parser.add_argument(
         "--statistics", action="store_true", help="print which events occurred in the random sequences, and how often"
     )
@@ -107,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             patience_seconds=arguments.patience,
             deviations=arguments.deviations,
+            jobs=arguments.jobs,
         )
     except StoreNotEmpty as error:
         say("conformance", str(error))

@@ -1,5 +1,6 @@
 """From a store's URL to an opened store: finds backends, loads the one that serves the URL, wraps what it opens."""
 
+from kharvest.registry._beside import Beside, places_beside
 from kharvest.registry._errors import (
     BackendBroken,
     BackendFailed,
@@ -19,6 +20,7 @@ __all__ = [
     "BackendBroken",
     "BackendFailed",
     "BackendNotInstalled",
+    "Beside",
     "IncompatibleBackend",
     "Installed",
     "MissingCapability",
@@ -27,5 +29,6 @@ __all__ = [
     "StoreListener",
     "UnknownScheme",
     "open_store",
+    "places_beside",
     "survey",
 ]

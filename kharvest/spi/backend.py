@@ -13,6 +13,7 @@ driver library no earlier than in `Backend.open`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import pluggy
@@ -44,6 +45,12 @@ class Backend:
         open_contents: opens a store for contents only, for use beside a reference store elsewhere; None if the backend
             has no such half, or if `open` serves for it.
         open_references: the same for references.
+        beside: makes places for tests. It is given a URL and a label, which begins with a letter and has at most 20 of
+            `a` to `z`, `0` to `9` and `_`. The context that it returns gives the URL of a new, empty place of the same
+            kind beside the one that the URL names, and at its end removes that place with all that is in it. What was
+            there before it never touches. Stores at such places are opened in processes that were forked after
+            another one was opened and closed. None if there are no such places: the conformance suite then runs one
+            test at a time.
 
     The functions raise `InvalidStoreURL`, `StoreUnavailable`, `StoreCorrupt` or `IncompatibleSchema`, and put a
     URL into a message only after masking it with `kharvest.spi.mask_url`.
@@ -54,6 +61,7 @@ class Backend:
     open: Callable[[str], Store] | None
     open_contents: Callable[[str], ContentStore] | None = None
     open_references: Callable[[str], ReferenceStore] | None = None
+    beside: Callable[[str, str], AbstractContextManager[str]] | None = None
 
 
 @hookspec(firstresult=True)

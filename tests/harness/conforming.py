@@ -25,7 +25,8 @@ def fast_conformance(store: str, *arguments: str) -> None:
 
 
 def _run(store: str, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "kharvest", "conformance", "env:STORE", *arguments, "--json", "--seed", "1"]
+    options = ["--json", "--seed", "1", "--jobs", "1"]  # other workers of pytest keep the processors busy
+    command = [sys.executable, "-m", "kharvest", "conformance", "env:STORE", *arguments, *options]
     environment = {**os.environ, "STORE": store}
     run = subprocess.run(
         command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=environment

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kharvest.spi import Backend, InvalidStoreURL, ReferenceStore, Store, hookimpl, mask_url
 
 
@@ -10,7 +13,13 @@ def kharvest_backend(scheme: str) -> Backend | None:
     """The backend of `memory:`. It declares no capability: nothing survives the process, or is seen by another."""
     if scheme != "memory":
         return None
-    return Backend(spi_version=(1, 0), capabilities=frozenset(), open=_open, open_references=_open_references)
+    return Backend(
+        spi_version=(1, 0),
+        capabilities=frozenset(),
+        open=_open,
+        open_references=_open_references,
+        beside=_beside,
+    )
 
 
 def _open(url: str) -> Store:
@@ -25,6 +34,12 @@ def _open_references(url: str) -> ReferenceStore:
 
     _check(url)
     return References()
+
+
+@contextmanager
+def _beside(url: str, label: str) -> Iterator[str]:  # noqa: ARG001  every store has memory of its own
+    _check(url)
+    yield url
 
 
 def _check(url: str) -> None:

@@ -54,6 +54,12 @@ class ServerDatabase:
         with told(_CONNECTING), self._engine.connect():
             pass
 
+    def administer(self, statement: str, database: str) -> None:
+        """Carry out a statement that is in no transaction, with the quoted name of a database for its `{}`."""
+        quoted = self._engine.dialect.identifier_preparer.quote_identifier(database)
+        with told(), self._engine.connect() as connection:
+            connection.exec_driver_sql(statement.format(quoted))
+
     @contextmanager
     def read(self) -> Iterator[Session]:
         """See `Database.read`: all statements see what is committed when the first one starts."""

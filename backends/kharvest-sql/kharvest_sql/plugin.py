@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from kharvest.spi import Backend, Capability, ReferenceStore, Store, hookimpl
 
 _SCHEMES = frozenset({"sqlite", "postgresql", "mysql", "mariadb"})
@@ -17,6 +19,7 @@ def kharvest_backend(scheme: str) -> Backend | None:
         capabilities=frozenset({Capability.DURABLE, Capability.SHARED}),
         open=_open,
         open_references=_open_references,
+        beside=_beside,
     )
 
 
@@ -30,3 +33,9 @@ def _open_references(url: str) -> ReferenceStore:
     from kharvest_sql._store import open_references  # noqa: PLC0415  as above
 
     return open_references(url)
+
+
+def _beside(url: str, label: str) -> AbstractContextManager[str]:
+    from kharvest_sql._beside import beside  # noqa: PLC0415  as above
+
+    return beside(url, label)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote, urlsplit
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 from kharvest.spi import SPI_VERSION, Backend, Capability, InvalidStoreURL, Store, hookimpl, mask_url
 
@@ -19,9 +23,21 @@ def open_store(url: str) -> Store:
     return LmdbStore(unquote(parts.path))
 
 
+@contextmanager
+def place_beside(url: str, label: str) -> Iterator[str]:
+    """The URL of a new, empty directory beside the one that a URL names; it is removed at the end."""
+    named = Path(unquote(urlsplit(url).path))
+    new = named.with_name(f"{label}-{named.name}")
+    new.mkdir()
+    try:
+        yield f"lmdb://{quote(str(new))}"
+    finally:
+        shutil.rmtree(new)
+
+
 @hookimpl
 def kharvest_backend(scheme: str) -> Backend | None:
     """The backend that serves `lmdb`."""
     if scheme != "lmdb":
         return None
-    return Backend(spi_version=SPI_VERSION, capabilities=CAPABILITIES, open=open_store)
+    return Backend(spi_version=SPI_VERSION, capabilities=CAPABILITIES, open=open_store, beside=place_beside)
