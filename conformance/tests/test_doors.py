@@ -286,4 +286,4 @@ def test_the_suite_knows_the_registry_in_one_module_and_no_store_at_all() -> Non
     assert {name for name, found in imports.items() if any("registry" in one for one in found)} == {"registered.py"}
     tops = {one.partition(".")[0] for found in imports.values() for one in found}
     assert tops == {"kharvest", "kharvest_conformance"}
-    assert imports["model.py"] == {"kharvest.spi"}
+    assert imports["_model.py"] == {"kharvest.spi"}
