@@ -13,7 +13,7 @@ WORKERS ?= 4
 # A backend is never looked for on a registry: all of ours come from this tree.
 EDITABLE := $(addprefix -e ,$(PROJECTS:/=))
 
-.PHONY: help setup test quick versions zoo check docs format lint types generated demo bench constraints clean
+.PHONY: help setup test quick thorough versions zoo check docs format lint types generated demo bench constraints clean
 
 help:  ## list these verbs
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -25,11 +25,11 @@ $(VENV)/complete: constraints.txt requirements-dev.txt $(addsuffix pyproject.tom
 	$(PIP) install --constraint constraints.txt --requirement requirements-dev.txt $(EDITABLE)
 	touch $@
 
-test: setup  ## run all tests, a few files at a time
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 10
+test: setup  ## run all tests but the thorough ones, a few files at a time
+	$(BIN)/pytest -m "not thorough" --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25 --durations-min 10
 
-quick: setup  ## run the tests that take no more than a few seconds each
-	$(BIN)/pytest -m "not slow"
+quick: setup  ## run the fast tests: a minute on two cores
+	$(BIN)/pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile
 
 versions:  ## run the fast tests on the other versions of Python that are installed
 	for version in 3.12 3.13; do \
@@ -37,10 +37,13 @@ versions:  ## run the fast tests on the other versions of Python that are instal
 	    else echo "Python $$version is not installed"; fi; \
 	done
 
+thorough: setup  ## run the deeper runs of tests that `make check` runs fast, and no others
+	$(BIN)/pytest -m thorough --numprocesses $(WORKERS) --dist loadfile --durations 25 --durations-min 10
+
 zoo: setup  ## measure the conformance suite: broken stores, generated faults and mutants that it catches (half an hour)
 	$(BIN)/python -m kharvest_zoo
 
-check: lint types test  ## what CI runs: format, lint, types, and all tests (generated code in step is one of them)
+check: lint types test  ## what CI runs: format, lint, types, and all tests but the thorough ones (generated code in step is one of them)
 
 format: setup  ## put all code into the one format
 	$(BIN)/ruff format .

@@ -89,7 +89,7 @@ def test_the_command_runs_every_test_and_exits_0_when_the_store_conforms(kharves
 
 @pytest.mark.slow
 def test_the_command_names_the_broken_clause_and_exits_1(kharvest: Run) -> None:
-    done = kharvest("zoo:ExcludesSince,", "--examples", "1")
+    done = kharvest("zoo:ExcludesSince,", "--fast", "--examples", "1")
     assert done.returncode == 1
     assert "FAILED test_since_is_inclusive_and_until_exclusive: values.Query" in done.stdout
     assert "store.references(Query(" in done.stderr
@@ -120,6 +120,7 @@ def test_the_command_takes_deviations(kharvest: Run, tmp_path: Path) -> None:
     assert "deviates test_keys_are_exact: known" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_store_that_is_not_empty_is_left_alone(kharvest: Run, tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     url = f"zoo:FiledStore,{path}"
@@ -133,6 +134,7 @@ def test_a_store_that_is_not_empty_is_left_alone(kharvest: Run, tmp_path: Path) 
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_store_may_be_emptied_and_is_left_empty(tmp_path: Path, zoo_backend: dict[str, str]) -> None:
     url = f"zoo:FiledStore,{tmp_path / 'store.db'}"
     with contextlib.closing(FiledStore(str(tmp_path / "store.db"))) as store:
@@ -156,6 +158,7 @@ def test_a_store_may_be_emptied_and_is_left_empty(tmp_path: Path, zoo_backend: d
         assert (state.contents, state.references, state.files, state.leases) == ({}, {}, {}, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -204,6 +207,7 @@ def test_pytest_opens_the_same_tests_on_a_url(tmp_path: Path, zoo_backend: dict[
 _TYPES = "test_what_calls_on_contents_return_is_of_its_type"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["TellsWhetherItWasNew", "TellsHowManyWent", "ReadsAList", "ReadsMemoryViews"])
 def test_pytest_on_a_url_sees_answers_of_other_types(kind: str, tmp_path: Path, zoo_backend: dict[str, str]) -> None:
     report = tmp_path / "report.json"
@@ -222,6 +226,7 @@ def test_pytest_on_a_url_sees_answers_of_other_types(kind: str, tmp_path: Path, 
     assert [one["test"] for one in store["failed"]] == [_TYPES]
 
 
+@pytest.mark.slow
 def test_a_store_whose_contents_cannot_be_listed_is_not_tested_at_all(kharvest: Run) -> None:
     done = kharvest("zoo:ListsAList,", "--examples", "1")  # nobody could see whether it is empty
     assert done.returncode != 0
@@ -238,7 +243,7 @@ def test_the_command_sees_answers_of_other_types(kind: str, kharvest: Run) -> No
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_examples(kharvest: Run) -> None:
-    runs = [kharvest("zoo:WantsAnyPair,", "--seed", "7", "--examples", "3", "--json") for _run in range(2)]
+    runs = [kharvest("zoo:WantsAnyPair,", "--seed", "7", "--fast", "--examples", "3", "--json") for _run in range(2)]
     first, second = (json.loads(run.stdout)["stores"][0]["failed"] for run in runs)
     assert [(one["test"], one["snippet"]) for one in first] == [(one["test"], one["snippet"]) for one in second]
 
@@ -286,4 +291,4 @@ def test_the_suite_knows_the_registry_in_one_module_and_no_store_at_all() -> Non
     assert {name for name, found in imports.items() if any("registry" in one for one in found)} == {"registered.py"}
     tops = {one.partition(".")[0] for found in imports.values() for one in found}
     assert tops == {"kharvest", "kharvest_conformance"}
-    assert imports["model.py"] == {"kharvest.spi"}
+    assert imports["_model.py"] == {"kharvest.spi"}

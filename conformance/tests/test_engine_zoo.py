@@ -55,6 +55,7 @@ def arguments_of(test: Any) -> Iterator[dict[str, object]]:
         yield found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", CAUGHT_BY, ids=lambda fault: fault.__name__)
 def test_each_fault_is_found_by_its_test(
     fault: type[PlainEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

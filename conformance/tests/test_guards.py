@@ -77,6 +77,7 @@ def test_overriding_what_the_tests_stand_on_is_refused_too() -> None:
             depth = None  # type: ignore[assignment]
 
 
+@pytest.mark.slow
 def test_a_class_may_have_tests_of_its_own(author: Author) -> None:
     author.write(AUTHORS_FILE.replace("KIND", "PlainStore") + "\n    def test_of_my_own(self, store): assert store\n")
     code, output, report = author.run("-k", f"{CLOSE} or test_of_my_own")
@@ -85,6 +86,7 @@ def test_a_class_may_have_tests_of_its_own(author: Author) -> None:
     assert report["ran"] == 1
 
 
+@pytest.mark.slow
 def test_deleting_a_test_is_a_failure(author: Author) -> None:
     author.write(AUTHORS_FILE.replace("KIND", "PlainStore") + f"\nTestMine.{CLOSE} = None\n")
     code, output, report = author.run(*QUICK)
@@ -93,6 +95,7 @@ def test_deleting_a_test_is_a_failure(author: Author) -> None:
     assert report["verdict"] == "fails"
 
 
+@pytest.mark.slow
 def test_replacing_a_test_is_a_failure(author: Author) -> None:
     author.write(AUTHORS_FILE.replace("KIND", "PlainStore") + f"\nTestMine.{CLOSE} = lambda self: None\n")
     code, output, report = author.run(*QUICK)
@@ -100,6 +103,7 @@ def test_replacing_a_test_is_a_failure(author: Author) -> None:
     assert any(CLOSE in problem for problem in report["problems"])
 
 
+@pytest.mark.slow
 def test_taking_tests_out_of_a_run_by_a_hook_is_a_failure(author: Author) -> None:
     author.write(
         f"def pytest_collection_modifyitems(items): items[:] = [one for one in items if {CLOSE!r} not in one.name]",
@@ -110,6 +114,7 @@ def test_taking_tests_out_of_a_run_by_a_hook_is_a_failure(author: Author) -> Non
     assert any(CLOSE in problem for problem in report["problems"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mark", ["pytest.mark.skip", "pytest.mark.xfail(strict=False)", "pytest.mark.xfail(run=False)"]
 )
@@ -126,6 +131,7 @@ def test_a_mark_that_excuses_a_failure_is_a_failure(author: Author, mark: str) -
     assert [failure["test"] for failure in report["failed"]] == [CLOSE]
 
 
+@pytest.mark.slow
 def test_what_the_command_line_leaves_out_makes_a_run_incomplete(author: Author) -> None:
     code, output, report = author.run("-k", CLOSE)
     assert code == 0, output
@@ -134,6 +140,7 @@ def test_what_the_command_line_leaves_out_makes_a_run_incomplete(author: Author)
     assert "INCOMPLETE" in output
 
 
+@pytest.mark.slow
 def test_a_fast_run_leaves_out_what_is_thorough_and_never_conforms(author: Author) -> None:
     large = "test_large_batches_are_one_batch"
     code, output, report = author.run("--kharvest-fast", "-k", f"{CLOSE} or {large}")
@@ -153,12 +160,14 @@ def test_a_fast_run_has_tests_of_each_method() -> None:
     assert methods == {clause.place for test, clause in clauses.items() if clause and not is_thorough(test)} & methods
 
 
+@pytest.mark.slow
 def test_a_run_that_leaves_all_of_it_out_says_nothing(author: Author) -> None:
     author.write("def test_other(): pass", "test_other.py")
     code, output, report = author.run("-k", "test_other")
     assert (code, report) == (0, {}), output
 
 
+@pytest.mark.slow
 def test_a_store_that_was_named_and_not_tested_is_a_failure(author: Author) -> None:
     author.write("def test_other(): pass")
     code, output, _report = author.run("--kharvest-store", "memory:")
@@ -166,6 +175,7 @@ def test_a_store_that_was_named_and_not_tested_is_a_failure(author: Author) -> N
     assert "no test of the suite has run" in output
 
 
+@pytest.mark.slow
 def test_a_class_without_a_store_says_how_to_name_one(author: Author) -> None:
     author.write("from kharvest_conformance.suite import Suite\nclass TestMine(Suite): pass\n")
     code, output, _report = author.run("-k", CLOSE)
@@ -173,6 +183,7 @@ def test_a_class_without_a_store_says_how_to_name_one(author: Author) -> None:
     assert "--kharvest-store" in output
 
 
+@pytest.mark.slow
 def test_a_known_deviation_with_its_reason_is_reported_and_no_failure(author: Author) -> None:
     author.write(AUTHORS_FILE.replace("KIND", "ClosesOnlyOnce"))
     file = author.write(f'[deviations]\n{CLOSE} = "the driver cannot"\n', "deviations.toml")
@@ -182,6 +193,7 @@ def test_a_known_deviation_with_its_reason_is_reported_and_no_failure(author: Au
     assert "the driver cannot" in output
 
 
+@pytest.mark.slow
 def test_a_class_may_name_its_own_deviations(author: Author) -> None:
     file = author.write(f'[deviations]\n{CLOSE} = "the driver cannot"\n', "deviations.toml")
     author.write(
@@ -193,6 +205,7 @@ def test_a_class_may_name_its_own_deviations(author: Author) -> None:
     assert [one["test"] for one in report["deviations"]] == [CLOSE]
 
 
+@pytest.mark.slow
 def test_a_deviation_that_has_gone_is_a_failure(author: Author) -> None:
     file = author.write(f'[deviations]\n{CLOSE} = "the driver cannot"\n', "deviations.toml")
     code, output, report = author.run(*QUICK, "--kharvest-deviations", str(file))
@@ -200,6 +213,7 @@ def test_a_deviation_that_has_gone_is_a_failure(author: Author) -> None:
     assert "the deviation has gone" in report["failed"][0]["detail"]
 
 
+@pytest.mark.slow
 def test_a_deviation_from_what_is_not_tested_is_a_failure(author: Author) -> None:
     name = "test_everything_is_there_after_reopening"
     file = author.write(f'[deviations]\n{name} = "some day"\n', "deviations.toml")
@@ -208,6 +222,7 @@ def test_a_deviation_from_what_is_not_tested_is_a_failure(author: Author) -> Non
     assert [failure["test"] for failure in report["failed"]] == [name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -224,6 +239,7 @@ def test_a_file_of_deviations_that_cannot_be_used_is_refused(author: Author, tex
     assert said in output
 
 
+@pytest.mark.slow
 def test_a_new_test_is_a_warning_for_one_minor_version(author: Author) -> None:
     new = Clause(place="store", words="", since=(0, 2))
     assert new.is_new((0, 2))

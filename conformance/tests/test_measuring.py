@@ -47,6 +47,7 @@ def test_each_small_change_is_one_mutant() -> None:
     }
 
 
+@pytest.mark.slow
 def test_mutants_are_python_and_have_one_change_each() -> None:
     mutants = MEMORY.mutants()
     assert len({mutant.source for mutant in mutants}) > 500

@@ -43,6 +43,7 @@ def suite(package: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--engine",)], ids=["native", "engine"])
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_made_passes_lint(tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
@@ -68,6 +69,7 @@ def test_every_failure_of_a_new_store_is_that_put_is_not_written(package: Path) 
     assert len(store["passed"]) > 10
 
 
+@pytest.mark.slow
 def test_the_first_failure_says_what_to_write_and_where(package: Path) -> None:
     code, output = suite(package, "--exitfirst", "-q", "--tb=short")  # as `make next` does
     assert code == 1
@@ -76,6 +78,7 @@ def test_the_first_failure_says_what_to_write_and_where(package: Path) -> None:
     assert "1 error" in output or "1 failed" in output
 
 
+@pytest.mark.slow
 def test_the_first_failure_on_an_engine_is_that_commit_is_not_written(tmp_path: Path) -> None:
     code, output = suite(made(tmp_path, "my-db", "--engine"), "--exitfirst", "-q", "--tb=short")
     assert code == 1
@@ -117,6 +120,7 @@ def test_a_new_store_conforms_once_put_is_written_as_its_comment_says(package: P
     assert "kharvest-my-db serves that scheme; choose another" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -144,6 +148,7 @@ def test_a_name_that_cannot_be_is_refused_with_what_to_do(tmp_path: Path, name: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_is_there_already_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "kharvest-mine").mkdir()
     new_store("mine", tmp_path / "kharvest-mine")  # an empty directory is as good as none

@@ -185,6 +185,7 @@ def test_a_file_that_cannot_be_written_at_the_end_is_an_error_of_ours(tmp_path: 
         Outputs(badge=tmp_path / "gone" / "badge.json").write(report(ONE_OF_EACH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["kharvest", "pytest"])
 def test_both_doors_write_them(tmp_path: Path, door: str) -> None:
     junit, badge = tmp_path / "junit.xml", tmp_path / "badge.json"

@@ -13,5 +13,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE_SECONDS + 60)]
 
 
 @pytest.mark.parametrize("kind", ODD_CONTENTS)
+def test_a_fast_run_has_nothing_against_an_odd_store(kind: str, tmp_path: Path) -> None:
+    assert complaints(tmp_path, kind, fast=True) == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ODD_CONTENTS)
 def test_a_correct_store_conforms_however_odd_it_is(kind: str, tmp_path: Path) -> None:
     assert complaints(tmp_path, kind) == []

@@ -25,6 +25,7 @@ def test_imports_point_one_way() -> None:
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle_not_even_for_types() -> None:
     graph = _imports()
     assert len(graph) > 100
@@ -77,6 +78,7 @@ def test_every_backend_can_be_installed_as_an_extra_of_the_core() -> None:
         assert any(line.startswith(backend.name) for lines in extras.values() for line in lines), backend.name
 
 
+@pytest.mark.slow
 def test_generated_code_is_in_step_with_the_protocol(tmp_path: Path) -> None:
     subprocess.run([ROOT / "proto/generate.sh", tmp_path], cwd=ROOT, check=True, capture_output=True)
     generated = sorted((tmp_path / "kharvest/wire").iterdir())

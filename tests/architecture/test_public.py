@@ -97,6 +97,7 @@ def test_a_package_has_no_public_name_that_is_not_listed(facade: str) -> None:
     assert names - modules - set(package.__all__) == set()
 
 
+@pytest.mark.slow
 def test_parts_import_each_other_s_public_names_only() -> None:
     behind = set()
     for importer, target, name in imports():

@@ -46,6 +46,7 @@ def test_files_as_json_have_the_documented_fields(kharvest: Kharvest) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("filters", "rows"),
     [
@@ -86,6 +87,7 @@ def cat(address: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     return run_program("cat", "--server", address, *arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("kharvest")
 def test_cat_writes_the_bytes_of_the_version_that_is_meant(server: ServerThread) -> None:
     newest = cat(server.address, "/etc/app.conf")

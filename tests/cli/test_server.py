@@ -31,6 +31,7 @@ def test_a_store_must_be_named() -> None:
     assert "--store" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_store_url_may_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text(f"sqlite:///{tmp_path}/store.db\n")
     with ServerProcess("", "--store-file", str(tmp_path / "url")) as server, Pod(server.address) as pod:
@@ -56,6 +57,7 @@ def test_an_unreadable_directory_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_a_directory_instead_of_a_file_is_named(tmp_path: Path) -> None:
     run = start("--store", f"sqlite:///{tmp_path}")
     assert run.returncode != 0
@@ -75,6 +77,7 @@ def test_a_corrupt_file_is_told_and_left_alone(tmp_path: Path) -> None:
     assert store.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_file_of_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     with ServerProcess(f"sqlite:///{store}"):
@@ -91,6 +94,7 @@ def test_a_file_of_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> N
         assert database.execute("SELECT schema_version FROM kharvest_store").fetchone() == (version + 1,)
 
 
+@pytest.mark.slow
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     store = tmp_path / "store.db"
     with closing(sqlite3.connect(store)) as database:
@@ -104,6 +108,7 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
         assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("customers",)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["file.db", "folder/file.db"])
 def test_a_store_url_with_too_few_slashes_is_told_with_those_it_needs(file: str) -> None:
     run = start("--store", f"sqlite://{file}")
@@ -111,6 +116,7 @@ def test_a_store_url_with_too_few_slashes_is_told_with_those_it_needs(file: str)
     assert f"write sqlite:///{file}" in run.stderr
 
 
+@pytest.mark.slow
 def test_a_password_is_in_no_message(tmp_path: Path) -> None:
     for url in ("nosuch://me:hunter2@db/x", "sqlite://me:hunter2@db/x", "memory:?password=hunter2"):
         run = start("--store", url)

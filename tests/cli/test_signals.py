@@ -91,6 +91,7 @@ def test_a_client_that_harvests_once_ends(mute: socket.socket, tmp_path: Path, n
         assert process.wait(PATIENCE_SECONDS) == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["references", "files", "cat"])
 def test_a_question_ends(mute: socket.socket, command: str) -> None:
     with running(command, "--server", address(mute), *(["/etc/hosts"] if command == "cat" else [])) as process:
@@ -100,6 +101,7 @@ def test_a_question_ends(mute: socket.socket, command: str) -> None:
             assert process.wait(PATIENCE_SECONDS) == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_the_server_ends(number: signal.Signals, code: int) -> None:
     with ServerProcess("memory:") as server:

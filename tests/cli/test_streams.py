@@ -37,6 +37,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "said"), [(">&-", "stdout is closed"), (">/dev/full", "No space left on device")]
 )
@@ -52,6 +53,7 @@ def test_a_closed_or_full_stdout_is_one_line_and_exit_code_1(
     assert run.stdout == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", [">&-", ">/dev/full"])
 @pytest.mark.parametrize(
     "command",
@@ -84,6 +86,7 @@ def test_harvesting_once_tells_that_its_summary_is_lost(server: ServerThread, tm
     assert run.stderr.count(b"\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_reader_that_had_enough_is_no_error(server: ServerThread, command: tuple[str, ...]) -> None:
     run = run_redirected("| head -c 2", *command, "--server", server.address)
@@ -91,6 +94,7 @@ def test_a_reader_that_had_enough_is_no_error(server: ServerThread, command: tup
     assert run.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
 def test_an_error_that_cannot_be_told_does_not_go_to_stdout(server: ServerThread, redirection: str) -> None:
     run = run_redirected(redirection, "cat", "/nowhere", "--server", server.address)

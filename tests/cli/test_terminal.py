@@ -141,6 +141,7 @@ def latin_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", LOCALES)
 def test_a_path_is_the_same_under_every_locale(
     server: ServerThread, tmp_path: Path, latin_1: Path, locale: str

@@ -133,6 +133,7 @@ def test_a_path_outside_the_root_is_told_where_it_is_below_it(given: dict[str, A
 SECRET = "hunter2-in-the-environment"
 
 
+@pytest.mark.slow
 def test_no_help_shows_what_is_in_the_environment() -> None:
     """Every module of ours is documented by pydoc, and every command by --help, in a process with secrets around it."""
     variables = (

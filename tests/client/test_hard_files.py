@@ -57,6 +57,7 @@ def make_deep(directory: Path, levels: int) -> None:
     subprocess.run([sys.executable, "-c", program, str(levels)], cwd=directory, check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [1_100, 2_200])
 def test_a_chain_of_a_thousand_folders_is_searched_as_far_as_paths_go(
     harvest_server: ServerThread, directory: Path, pod_name: str, levels: int, caplog: pytest.LogCaptureFixture
@@ -306,6 +307,7 @@ class Appender:
                 file.write(b"line\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [0.002, 2 * SETTLE_SECONDS])
 def test_a_large_log_that_never_rests_has_versions_which_were_there(
     harvest_server: ServerThread, directory: Path, pod_name: str, pause: float

@@ -44,6 +44,7 @@ def test_a_server_that_is_away_at_the_start_gets_everything_when_it_comes(tmp_pa
             assert recorded(address) == wanted | {"0": [md5(b"changed meanwhile")]}
 
 
+@pytest.mark.slow
 def test_midway_only_the_newest_state_of_each_file_is_kept_and_brought(tmp_path: Path) -> None:
     file, other, removed = (tmp_path / name for name in ("file", "other", "removed"))
     for path in (file, other, removed):

@@ -139,6 +139,7 @@ def test_a_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
             assert len(reader.references()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -364,6 +364,7 @@ def test_a_busy_neighbour_of_a_watched_file_does_not_wake_the_client(watched: Wa
     assert watched.client.status().watched == 1
 
 
+@pytest.mark.slow
 def test_a_large_file_keeps_no_small_one_waiting(harvest_server: ServerThread, directory: Path, pod_name: str) -> None:
     large, small = directory / "core", directory / "small"
     with Watched(harvest_server.address, large, small, pod=pod_name) as watched:

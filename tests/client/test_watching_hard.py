@@ -89,6 +89,7 @@ def limited(kind: str, most: int) -> tuple[str, ...]:
 CAN_LIMIT = subprocess.run([*limited("instances", 0), "true"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CAN_LIMIT, reason="needs a user namespace (unshare) to limit inotify for one process only")
 @pytest.mark.parametrize(
     ("kind", "most", "said"),

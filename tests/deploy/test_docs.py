@@ -73,6 +73,7 @@ def test_the_sidecar_without_kustomize_is_one_that_kubernetes_and_our_checks_tak
         assert list(check([deployment])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "overlay"),
     [

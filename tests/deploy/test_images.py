@@ -89,6 +89,7 @@ def test_an_image_runs_as_a_user_of_no_name_by_number(target: str) -> None:
     assert told(target, "USER") == ["65532:65532"]
 
 
+@pytest.mark.slow
 def test_the_manifests_images_are_the_targets() -> None:
     used = {container["image"] for overlay in OVERLAYS for _, container in ours(render(overlay))}
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)

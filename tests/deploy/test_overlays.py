@@ -50,12 +50,14 @@ def test_every_overlay_is_here() -> None:
     assert overlays == set(OVERLAYS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_schema_takes_it(overlay: list[Manifest], version: str) -> None:
     for manifest in overlay:
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: str(check.__name__))
 def test_nothing_is_amiss(overlay: list[Manifest], check: checks.Check) -> None:
     assert list(check(overlay)) == []
@@ -172,6 +174,7 @@ FAULTS: list[tuple[str, checks.Check, Callable[[list[Manifest]], Any], str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("overlay_name", "check", "fault", "said"), FAULTS)
 def test_a_fault_is_seen(
     rendered: dict[str, list[Manifest]],
@@ -189,6 +192,7 @@ def test_every_check_is_shown_to_see_a_fault() -> None:
     assert {check for _, check, _, _ in FAULTS} == set(checks.CHECKS)
 
 
+@pytest.mark.slow
 def test_a_store_that_is_away_makes_the_server_unready_and_never_restarts_it(
     rendered: dict[str, list[Manifest]],
 ) -> None:

@@ -26,6 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What a sample needs that is here already: installing kharvest, and the verbs of a clone.
 _LEFT_OUT = ("pip install", "make ")
@@ -151,15 +154,18 @@ class Session:
         log = self._logs / f"{len(self.jobs) + 1}"
         log.touch()
         self.jobs.append((step, log))
-        self._do(f"{step.command.removesuffix(' &')} > '{log}' 2>&1 &")
-        if not step.shown:
-            return ""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not pattern(step.shown).fullmatch(output := log.read_text()):
-            if time.monotonic() > deadline:
-                raise SampleFailed(step, "it printed something else", output)
-            time.sleep(0.02)
-        return output
+        with _writes(self._logs) as written:
+            self._do(f"{step.command.removesuffix(' &')} > '{log}' 2>&1 &")
+            if not step.shown:
+                return ""
+            deadline = time.monotonic() + _PATIENCE_SECONDS
+            while True:
+                written.clear()  # before reading: what is written afterwards is told of
+                output = log.read_text()
+                if pattern(step.shown).fullmatch(output):
+                    return output
+                if not written.wait(deadline - time.monotonic()):
+                    raise SampleFailed(step, "it printed something else", output)
 
     def _do(self, command: str) -> str:
         # Bash reads its commands from stdin: what it runs must not.
@@ -175,6 +181,28 @@ class Session:
     def _write(self, text: str) -> None:
         self._stdin.write(text)
         self._stdin.flush()
+
+
+class _Teller(FileSystemEventHandler):
+    def __init__(self, written: threading.Event) -> None:
+        self._written = written
+
+    def on_modified(self, event: FileSystemEvent) -> None:  # noqa: ARG002
+        self._written.set()
+
+
+@contextmanager
+def _writes(folder: Path) -> Iterator[threading.Event]:
+    """An event that is set whenever a file of the folder is written to."""
+    written = threading.Event()
+    observer = Observer()
+    observer.schedule(_Teller(written), str(folder))
+    observer.start()
+    try:
+        yield written
+    finally:
+        observer.stop()
+        observer.join()
 
 
 @contextmanager

@@ -156,6 +156,7 @@ def steps(glob: Glob, path: str) -> int:
     return counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pattern", "path"),
     [

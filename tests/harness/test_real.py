@@ -28,6 +28,7 @@ def test_a_store_on_it(real_servers: RealServers):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("in_ci", "status", "word"), [("", 0, "SKIPPED"), ("true", 1, "FAILED")])
 def test_a_server_that_cannot_run_is_told_and_fails_in_ci(tmp_path: Path, in_ci: str, status: int, word: str) -> None:
     (tmp_path / "test_needy.py").write_text(NEEDY)

@@ -259,6 +259,7 @@ def damages(row: bytes) -> Iterator[bytes | None]:
     yield bytes(len(row))
 
 
+@pytest.mark.slow
 def test_damaged_rows_are_reported_as_such(engine: Watched, store: RecordStore) -> None:
     contents = dict(file(path) for path in (PATH, LONG))
     some = [reference(signature, pod, at, app=pod) for signature in contents for pod in ("a", "b") for at in (1, 3)]
@@ -300,6 +301,7 @@ def test_rows_of_another_version_are_refused(engine: Watched) -> None:
     assert caught.value.found == 99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_calls_that_come_between_others_leave_the_rows_that_what_is_there_needs(seed: int) -> None:
     dice = random.Random(seed)
@@ -418,6 +420,7 @@ def test_a_page_reads_about_as_many_rows_as_it_shows(counted: Counting, query: Q
     assert counted.rows <= 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", Order)
 @pytest.mark.parametrize("until_ns", [1, 700, 1500, 2400, 2990, 3000])
 def test_what_pods_held_at_a_time_is_the_same_by_either_way(

@@ -67,6 +67,7 @@ def stored(found: set[Signature]) -> MemoryEngine:
     return engine
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(some_signatures, st.one_of(paths, st.just("")), st.one_of(st.none(), digests))
 def test_signatures_are_walked_in_the_order_of_path_and_md5(

@@ -99,6 +99,7 @@ def test_one_of_ours_that_is_not_installed_is_told_with_the_pip_line(tmp_path: P
     assert "pip install 'kharvest[sql]'" in run.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "told"),
     [
@@ -136,6 +137,7 @@ def test_a_broken_backend_is_told_with_its_cause_and_stops_nobody_else(
     assert kharvest(tmp_path, "stores", "--check").returncode == 1
 
 
+@pytest.mark.slow
 def test_two_distributions_that_claim_one_scheme_are_both_named(tmp_path: Path) -> None:
     install(tmp_path, "acme-store", ("acme",), WORKING)
     install(tmp_path, "other-store", ("acme", "other"), WORKING)
@@ -147,6 +149,7 @@ def test_two_distributions_that_claim_one_scheme_are_both_named(tmp_path: Path) 
     assert "acme-store and other-store" in kharvest(tmp_path, "stores").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spi", "upgrade"), [("2, 0", "kharvest"), ("1, 99", "kharvest"), ("0, 9", "acme-store")])
 def test_a_backend_for_another_spi_is_refused_with_what_to_upgrade(tmp_path: Path, spi: str, upgrade: str) -> None:
     install(tmp_path, "acme-store", ("acme",), WORKING.replace("{spi}", spi))
@@ -172,6 +175,7 @@ def kharvest_backend(scheme):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--contents", "memory:")], ids=["whole", "half"])
 def test_a_store_with_less_than_its_backend_declares_is_closed_and_refused(
     tmp_path: Path, more: tuple[str, ...]

@@ -129,6 +129,7 @@ def test_a_store_that_cannot_be_opened_tells_no_secret(log_format: str) -> None:
     assert SECRET not in logged
 
 
+@pytest.mark.slow
 def test_contents_that_cannot_be_opened_tell_no_secret() -> None:
     stores = [("memory:", "postgresql://me:hunter2@127.0.0.1:1/db"), ("memory:", "fsspec+nosuch://me:hunter2@x/y")]
     told, logged = outputs(stores, "json")

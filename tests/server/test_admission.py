@@ -31,6 +31,7 @@ def is_healthy(address: str, service: str = "") -> bool:
 # What a message may be ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_compressed_message_is_refused_and_costs_no_memory() -> None:
     """28 KiB of gzip stood for 28 MB of empty files, which took more than 1 GiB as objects."""
     bomb = EMPTY_FILE * 14_000_000
@@ -56,6 +57,7 @@ def test_a_message_of_many_empty_messages_is_refused_before_they_are_objects() -
         assert server.resident_bytes(peak=True) - before < 40 * MIB
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [5 * MIB, 100 * MIB])
 def test_a_large_message_of_v2_is_refused(size: int) -> None:
     """The port's limit is that of the original protocol; those of v2 hold 4 MiB."""
@@ -130,6 +132,7 @@ def test_messages_that_do_not_end_keep_nobody_from_being_read() -> None:
         assert is_healthy(server.address)
 
 
+@pytest.mark.slow
 def test_metadata_under_way_takes_bounded_memory() -> None:
     """800 callers with the largest metadata took 1 GiB."""
     metadata = {f"{key}".ljust(317, "k"): "v" * 4096 for key in range(64)}
@@ -143,6 +146,7 @@ def test_metadata_under_way_takes_bounded_memory() -> None:
         assert server.resident_bytes(peak=True) - before < 134217728 * 1.5
 
 
+@pytest.mark.slow
 def test_held_announcements_take_bounded_memory() -> None:
     """What finds no room is not held, and told to come again."""
     files = [announced(f"/{'p' * 4000}/{number}", b"%d" % number) for number in range(500)]
@@ -193,6 +197,7 @@ def test_a_reader_that_takes_nothing_for_long_is_told_so_when_it_goes_on() -> No
         assert reason_of(refusal.value) == "OVERLOADED"
 
 
+@pytest.mark.slow
 def test_original_contents_larger_than_the_port_allows_have_a_port_of_their_own() -> None:
     content = content_of(3, 40 * MIB)
     with (
@@ -226,6 +231,7 @@ def test_headers_that_never_come_do_not_delay_the_end() -> None:
         # Leaving the block took the grace period, or the test would hang.
 
 
+@pytest.mark.slow
 def test_a_storm_of_calls_is_answered_and_none_is_cancelled() -> None:
     """Of more than 1,000 that wait to be accepted gRPC cancels some at random; original clients do not try again."""
     with ServerProcess("memory:") as server, ExitStack() as pods:

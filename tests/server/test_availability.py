@@ -84,6 +84,7 @@ def test_a_server_waits_for_a_database_that_is_away_at_its_start(real_servers: R
     assert log.read_text().count("waiting for the store") <= 3
 
 
+@pytest.mark.slow
 def test_a_server_that_waits_for_its_store_ends_on_sigterm(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with socket.create_server(("127.0.0.1", 0)) as nobody:
@@ -95,6 +96,7 @@ def test_a_server_that_waits_for_its_store_ends_on_sigterm(tmp_path: Path) -> No
         assert server.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_ends_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]

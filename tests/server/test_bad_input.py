@@ -34,6 +34,7 @@ def file(**changes: Any) -> v2.File:
     return wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bad", "told"),
     [
@@ -201,6 +202,7 @@ def test_a_chunk_over_the_advertised_limit_is_refused(pod: Pod) -> None:
     assert str(limits.max_chunk_bytes) in details_of(refusal.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("request_", "told"),
     [

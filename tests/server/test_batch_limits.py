@@ -133,6 +133,7 @@ async def recorded(store: Weighing, config: ServerConfig, announcements: Sequenc
     assert len(all_references(store, Query())) == sum(len(one.files) for one in announcements)
 
 
+@pytest.mark.slow
 def test_a_group_has_no_more_items_than_a_store_is_given(store: Weighing) -> None:
     config = ServerConfig(store="memory:", max_commit_references=9500, max_queued_references=100_000)
     asyncio.run(recorded(store, config, [announcement(number, 900) for number in range(25)]))
@@ -158,6 +159,7 @@ def test_metadata_counts_towards_what_a_store_is_given(store: Weighing) -> None:
     assert MAX_BATCH_BYTES // 4 < store.bytes <= MAX_BATCH_BYTES
 
 
+@pytest.mark.slow
 def test_an_announcement_that_is_too_large_for_a_store_is_cut(store: Weighing) -> None:
     config = ServerConfig(store="memory:", max_files=20_000, max_queued_references=100_000)
     asyncio.run(recorded(store, config, [announcement(0, MAX_BATCH + 5), announcement(1, 3000, MAX_PATH_BYTES)]))

@@ -176,6 +176,7 @@ def test_what_another_server_stores_before_the_claim_is_won_is_not_asked_for(
         assert second.answers(FILE) == [v2.ACKNOWLEDGED]
 
 
+@pytest.mark.slow
 def test_when_another_server_dies_its_claim_expires(sqlite_url: str) -> None:
     with (
         ServerProcess(sqlite_url, "--lease-seconds=1", "--ask-seconds=1") as dying,

@@ -42,6 +42,7 @@ def test_many_wildcards_and_a_deep_path_are_answered(server: ServerThread, patte
         assert len(pod.references(path_glob="/**/a/**/a/**/a/**/c")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_glob_that_costs_too_much_is_refused_with_what_to_do(deep: ServerThread) -> None:
     with Pod(deep.address) as pod:
@@ -51,6 +52,7 @@ def test_a_glob_that_costs_too_much_is_refused_with_what_to_do(deep: ServerThrea
         assert "literal text" in details_of(refusal.value)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_search_ends_when_its_caller_has_gone(deep: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
     """The searches of as many callers as there are threads would go on for minutes; then nobody else could search."""
@@ -65,6 +67,7 @@ def test_a_search_ends_when_its_caller_has_gone(deep: ServerThread, monkeypatch:
         assert other.files(path=f"{DEEP}/0")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_server_stops_while_it_searches(deep: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kharvest.server._query.MATCH_SECONDS", float("inf"))

@@ -224,6 +224,7 @@ def test_fault_content_that_does_not_match_its_md5_is_refused(server: ServerThre
         assert pod.notify("/etc/a", b"a") == STORE_REQUESTED
 
 
+@pytest.mark.slow
 def test_fault_a_restart_between_notify_and_store_loses_nothing(sqlite_url: str) -> None:
     """The original answered success and stored nothing; for keys that it had loaded at its start it crashed."""
     with ServerProcess(sqlite_url) as server, LegacyPod(server.address) as pod:

@@ -33,6 +33,7 @@ def rows(references: list[v2.Reference]) -> set[tuple[str, str, int]]:
     return {(reference.pod.name, reference.file.path, reference.file.size) for reference in references}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
@@ -98,6 +99,7 @@ def test_files_count_the_pods_on_each_version(fleet: ServerThread) -> None:
         assert sorted(pods for pods, _ in now) == [1, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [v2.OLDEST_FIRST, v2.NEWEST_FIRST])
 @pytest.mark.parametrize("glob", [None, "/etc/**"])
 def test_pages_give_everything_once_in_order(fleet: ServerThread, order: v2.Order.ValueType, glob: str | None) -> None:

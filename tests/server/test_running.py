@@ -39,6 +39,7 @@ def test_health_and_reflection_answer(server: ServerThread) -> None:
         assert {"kharvest.v2.Harvest", "kharvest.v2.Query", "kharvest.Kharvest", "grpc.health.v1.Health"} <= names
 
 
+@pytest.mark.slow
 def test_metrics_tell_what_was_moved_and_what_was_spared(sqlite_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         page = f"127.0.0.1:{free.getsockname()[1]}"

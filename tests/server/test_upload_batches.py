@@ -24,6 +24,7 @@ def reasons(reply: v2.UploadBatchReply) -> dict[int, str]:
     return {refusal.index: v2.Reason.Name(refusal.reason) for refusal in reply.refusals}
 
 
+@pytest.mark.slow
 def test_all_of_a_batch_is_stored_and_recorded(server: ServerThread) -> None:
     with Pod(server.address, metadata={"app": "web"}) as pod:
         files = [announced(path, content) for path, content in FILES.items()]

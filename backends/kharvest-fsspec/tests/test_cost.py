@@ -38,6 +38,7 @@ def requests_of(bucket: WatchedBucket, call: Callable[[], object]) -> Counter[st
     return Counter(bucket.requests)
 
 
+@pytest.mark.slow
 def test_every_method_takes_as_few_requests_for_a_large_batch(watched: tuple[FsspecStore, WatchedBucket]) -> None:
     store, bucket = watched
     references = [seen(2, pod=f"web-{number}") for number in range(MANY)]

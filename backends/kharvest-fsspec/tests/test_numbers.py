@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness.buckets import X
 from harness.stores import content_of
 
@@ -78,6 +79,7 @@ def dump(directory: Path, seed: str) -> list[Any]:
     return found
 
 
+@pytest.mark.slow
 def test_one_log_makes_one_index_whatever_the_seed_of_hashes_is(directory: Path) -> None:
     with closing(open_bucket(LocalBucket(directory), "test")) as store:
         write_much(store)
@@ -85,6 +87,7 @@ def test_one_log_makes_one_index_whatever_the_seed_of_hashes_is(directory: Path)
     assert dumps[0] == dumps[1] == dumps[2]
 
 
+@pytest.mark.slow
 def test_one_log_makes_one_index_with_checkpoints_and_without(directory: Path) -> None:
     with closing(open_bucket(LocalBucket(directory), "test")) as store:
         write_much(store)
@@ -97,6 +100,7 @@ def test_one_log_makes_one_index_with_checkpoints_and_without(directory: Path) -
     assert dump(directory, "2") == from_checkpoint
 
 
+@pytest.mark.slow
 def test_the_writer_has_the_index_that_its_log_makes(directory: Path, tmp_path: Path) -> None:
     with closing(open_bucket(LocalBucket(directory), "test")) as store:
         write_much(store)

@@ -157,6 +157,7 @@ def attempts(store: FsspecStore) -> list[Callable[[], object]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_made_anew", [False, True])
 def test_a_bucket_that_was_emptied_acknowledges_nothing_and_says_why(s3: S3, is_made_anew: bool) -> None:
     with bucket_of(s3) as (url, client, bucket), closing(open_store(url)) as store:

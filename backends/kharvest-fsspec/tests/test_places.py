@@ -122,6 +122,7 @@ def test_a_missing_bucket_is_named(s3: S3) -> None:
         open_store(s3.url("no-such-bucket/prefix"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user", [(S3.owner[0], "wrong-secret"), ("nobody", "hunter2-secret")])
 def test_wrong_keys_are_told_without_showing_them(s3: S3, user: tuple[str, str]) -> None:
     with s3.place() as url:
@@ -131,6 +132,7 @@ def test_wrong_keys_are_told_without_showing_them(s3: S3, user: tuple[str, str])
         assert user[1] not in told_by(caught.value)
 
 
+@pytest.mark.slow
 def test_a_bucket_that_may_only_be_read_is_refused_when_it_is_opened(s3: S3) -> None:
     with s3.place() as url:
         with closing(open_store(url)) as store:
@@ -140,6 +142,7 @@ def test_a_bucket_that_may_only_be_read_is_refused_when_it_is_opened(s3: S3) -> 
         assert s3.reader[1] not in told_by(caught.value)
 
 
+@pytest.mark.slow
 def test_a_wrong_clock_is_told_and_nothing_written(s3: S3) -> None:
     # The client is real, in a process whose wall clock is two hours behind, for all that it signs.
     code = """

@@ -68,6 +68,7 @@ def seconds_for(action: Callable[[], object]) -> float:
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{"path": "/p7"}, {"path": "/p7", "latest": True}, {"latest": True}])
 @pytest.mark.parametrize("order", Order)
 def test_a_page_costs_the_same_however_long_the_history(

@@ -138,6 +138,7 @@ def test_a_server_that_hangs_is_unavailable_and_served_again_when_it_goes_on(own
         assert {reference(1), reference(3)} <= set(all_references(store, Query()))
 
 
+@pytest.mark.slow
 def test_a_primary_that_steps_down_is_unavailable_and_used_again_when_it_is_elected() -> None:
     server = MongoServer(replica_set=True)
     try:

@@ -157,6 +157,7 @@ def test_options_go_to_the_driver(own_url: str) -> None:
         assert collection.read_preference.mongos_mode == "primary"
 
 
+@pytest.mark.slow
 def test_a_replica_set_is_written_and_read_by_majority() -> None:
     server = MongoServer(replica_set=True)
     try:
@@ -197,6 +198,7 @@ def server_with_users() -> Iterator[MongoServer]:
         server.close()
 
 
+@pytest.mark.slow
 def test_users_get_what_they_may_and_are_told_what_they_may_not() -> None:
     with server_with_users() as server:
 

@@ -96,6 +96,7 @@ def record_new(store: SqlStore, size: int) -> None:
     store.record({one.signature: numbered(n) for n, one in enumerate(batch)}, batch)
 
 
+@pytest.mark.slow
 def test_calls_of_contents_take_a_few_statements_however_many_there_are(store: SqlStore, url: str) -> None:
     for number in range(900):
         store.put(numbered(number), [b"%d" % number])
@@ -176,6 +177,7 @@ def work_of(store: SqlStore, query: Query) -> int:
     return steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [20])
 def test_a_page_takes_as_much_work_in_a_long_history(tmp_path: Path, limit: int) -> None:
     work: dict[str, list[int]] = {name: [] for name in QUERIES}
@@ -247,6 +249,7 @@ def test_calls_on_postgresql_take_few_round_trips(real_servers: RealServers, mon
     assert found == {name: most for name, (most, _call) in calls.items()}
 
 
+@pytest.mark.slow
 def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kharvest_sql._remembered._BYTES_EACH", 20_000)
     with closing(open_store(f"sqlite:///{tmp_path}/k.db")) as store:

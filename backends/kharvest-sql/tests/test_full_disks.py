@@ -93,6 +93,7 @@ def test_an_upload_that_ends_gives_back_the_room_that_it_was_promised(disk: Path
         put_zeros(store, 20 * MB)
 
 
+@pytest.mark.slow
 def test_contents_leave_a_small_disk_room_for_references(disk: Path) -> None:
     with closing(open_store(url_of(disk))) as store:
         with pytest.raises(StoreFull):
@@ -133,6 +134,7 @@ def test_a_disk_that_others_fill_and_empty_again_records_again_without_a_restart
         put_zeros(store, MB)
 
 
+@pytest.mark.slow
 def test_a_store_opens_on_a_full_disk_reads_and_records_again_when_there_is_room(disk: Path) -> None:
     with closing(open_store(url_of(disk))) as store:
         record(store, reference(1))
@@ -184,6 +186,7 @@ def test_what_a_killed_upload_left_is_removed_from_a_full_disk_at_opening(disk: 
         put_zeros(store, 18 * MB)
 
 
+@pytest.mark.slow
 def test_contents_are_discarded_and_references_forgotten_on_a_full_disk(disk: Path) -> None:
     contents = [content_of(number.to_bytes() * MB) for number in range(10)]
     with closing(open_store(url_of(disk))) as store:
@@ -198,6 +201,7 @@ def test_contents_are_discarded_and_references_forgotten_on_a_full_disk(disk: Pa
         assert chunks_in(store) == 1, "that of the content that was recorded"
 
 
+@pytest.mark.slow
 def test_a_disk_that_references_filled_takes_new_ones_when_old_ones_are_forgotten(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 6 * MB) as disk, closing(open_store(url_of(disk))) as store:
         record(store, reference(1))

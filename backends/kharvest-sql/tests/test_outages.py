@@ -95,6 +95,7 @@ def test_every_call_is_unavailable_during_an_outage_and_works_after_it(server: R
         assert [one.observed_at_ns for one in everything(store, Query())] == [2, 3, 4, 5, 9]
 
 
+@pytest.mark.slow
 def test_a_server_that_starts_is_unavailable_and_refuses_nobody() -> None:
     server = PostgreSQL()
     try:

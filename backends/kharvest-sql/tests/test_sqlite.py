@@ -187,6 +187,7 @@ def set_most_pages(store: SqlStore, pages: int) -> None:
         database._connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [300_000, 20 * 2**20])
 def test_a_full_store_says_so_shows_nothing_and_goes_on_when_there_is_room(file: Path, size: int) -> None:
     data = bytes(size)
@@ -204,6 +205,7 @@ def test_a_full_store_says_so_shows_nothing_and_goes_on_when_there_is_room(file:
         assert b"".join(store.read(content_of(data).sha256)) == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disk_mb", [6, 60])
 def test_a_disk_without_room_is_told_as_full_and_references_go_on(file: Path, disk_mb: int) -> None:
     with (
@@ -302,6 +304,7 @@ for number in range(first, first + 100_000):
 """
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_survives_sigkill(file: Path) -> None:
     acknowledged = 0
     for _round in range(4):
@@ -327,6 +330,7 @@ def _time(one: Reference) -> int:
     return one.observed_at_ns
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_for_large_contents(file: Path) -> None:
     code = """
 import resource, sys
@@ -363,6 +367,7 @@ def test_whatever_goes_wrong_at_opening_leaves_nothing_open(file: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
+@pytest.mark.slow
 def test_a_lot_of_readers_do_not_wait_for_each_other(file: Path) -> None:
     data = bytes(4 * 2**20)
 

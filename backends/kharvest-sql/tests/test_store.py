@@ -157,6 +157,7 @@ def test_strings_are_exact_and_ordered_by_code_point(store: SqlStore) -> None:
     check_strings(store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("walked", [(2_000, 20_000), (1, 2)])
 def test_every_query_gives_what_the_contract_says(
@@ -173,6 +174,7 @@ def test_every_query_gives_what_the_contract_says(
             assert session.all(f"SELECT * FROM kharvest_{table}") == [], table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most_walked", [128, 3])
 def test_what_many_pods_have_comes_in_order_whole_and_once(
     store: SqlStore, most_walked: int, monkeypatch: pytest.MonkeyPatch
