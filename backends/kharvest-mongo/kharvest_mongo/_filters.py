@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kharvest.spi import Pod, Query, Signature
+from kharvest.spi import Query, Signature
 from kharvest_mongo import _keys as keys
 from kharvest_mongo._server import Document
 from kharvest_mongo._snapshots import Snapshot
@@ -44,6 +44,9 @@ def way(snapshot: Snapshot, query: Query) -> Way:
     inexact = False
     if query.path_prefix:
         others["path"] = starting_with(query.path_prefix)
+        inexact = True
+    if query.uid is not None:
+        others["uid"] = query.uid
         inexact = True
     of_newest = query.latest and query.until_ns is None
     if query.latest:
@@ -90,7 +93,7 @@ def _keys(query: Query) -> Iterator[bytes]:
     elif query.path is not None:
         yield keys.of_path(query.path)
     if query.namespace is not None and query.pod is not None:
-        yield keys.of_pod(Pod(query.namespace, query.pod))
+        yield keys.of_pod(query.namespace, query.pod)
     elif query.pod is not None:
         yield keys.of_pod_name(query.pod)
     if query.md5 is not None and query.path is None:

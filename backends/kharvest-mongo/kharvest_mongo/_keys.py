@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 
-from kharvest.spi import Pod, Reference, Signature, Timeline
+from kharvest.spi import Reference, Signature, Timeline
 
 DIRECTORY_LEVELS = 4
 """As many of a path's directories, from the root, lead to its references: a query for a prefix walks the deepest."""
@@ -35,9 +35,9 @@ def of_pod_name(name: str) -> bytes:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def of_pod(pod: Pod) -> bytes:
-    """The key of the references of a pod."""
-    return _digest(b"pod", pod.namespace, pod.name)
+def of_pod(namespace: str, name: str) -> bytes:
+    """The key of the references of all pods of one namespace and name."""
+    return _digest(b"pod", namespace, name)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -72,7 +72,7 @@ def of_directory(directory: str) -> bytes:
 
 def of_timeline(timeline: Timeline) -> bytes:
     """The key of the references of a timeline."""
-    return _digest(b"timeline", timeline.pod.namespace, timeline.pod.name, timeline.path)
+    return _digest(b"timeline", timeline.pod.namespace, timeline.pod.name, timeline.pod.uid, timeline.path)
 
 
 def directories(text: str) -> Iterator[str]:
@@ -91,7 +91,7 @@ def of_query_ways(reference: Reference) -> list[bytes]:
     keys = [
         of_namespace(pod.namespace),
         of_pod_name(pod.name),
-        of_pod(pod),
+        of_pod(pod.namespace, pod.name),
         of_path(signature.path),
         of_signature(signature),
         of_md5(signature.md5),
@@ -105,7 +105,7 @@ def order_of(reference: Reference) -> bytes:
     """What references are ordered by, and known again by: the time, then all of the reference."""
     signature, pod = reference.signature, reference.pod
     pairs = (part for pair in reference.metadata.items() for part in pair)
-    whole = _digest(b"reference", pod.namespace, pod.name, signature.path, signature.md5.hex(), *pairs)
+    whole = _digest(b"reference", pod.namespace, pod.name, pod.uid, signature.path, signature.md5.hex(), *pairs)
     return reference.observed_at_ns.to_bytes(_TIME_BYTES, "big") + whole
 
 

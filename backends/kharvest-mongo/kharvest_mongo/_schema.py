@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from pymongo import ASCENDING, IndexModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Counts changes of the documents. A store with another one is refused."""
 WRITTEN_BY = "kharvest-mongo 0.1"
 

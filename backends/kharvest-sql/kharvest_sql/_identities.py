@@ -149,9 +149,9 @@ class Identities:
         """The numbers of all these pods."""
 
         def row(pod: Pod, digest: bytes) -> tuple[Any, ...]:
-            return digest, pod.namespace.encode(), pod.name.encode()
+            return digest, pod.namespace.encode(), pod.name.encode(), pod.uid.encode()
 
-        return self._added(POD, "namespace name", self._remembered.pods, pods, digest_of_pod, row)
+        return self._added(POD, "namespace name uid", self._remembered.pods, pods, digest_of_pod, row)
 
     def add_paths(self, paths: Iterable[str]) -> dict[str, int]:
         """The numbers of all these paths."""
@@ -197,10 +197,8 @@ class Identities:
 
     def pods_by_id(self, numbers: Iterable[int]) -> dict[int, Pod]:
         """The pods that have these numbers."""
-        sql = "SELECT o.id, o.namespace, o.name FROM {rows} {then} kharvest_pod o WHERE o.id = given.id"
-        return self._by_id(
-            self._remembered.pods_by_id, numbers, sql, lambda namespace, name: Pod(namespace.decode(), name.decode())
-        )
+        sql = "SELECT o.id, o.namespace, o.name, o.uid FROM {rows} {then} kharvest_pod o WHERE o.id = given.id"
+        return self._by_id(self._remembered.pods_by_id, numbers, sql, lambda *names: Pod(*map(bytes.decode, names)))
 
     def metadata_by_id(self, numbers: Iterable[int]) -> dict[int, Metadata]:
         """The sets of metadata that have these numbers."""
@@ -280,7 +278,7 @@ class Identities:
 
 def digest_of_pod(pod: Pod) -> bytes:
     """What a pod is found by."""
-    return sha256(f"{pod.namespace}\0{pod.name}".encode()).digest()
+    return sha256(f"{pod.namespace}\0{pod.name}\0{pod.uid}".encode()).digest()
 
 
 def digest_of_path(path: str) -> bytes:
@@ -315,8 +313,8 @@ def _unpacked(pairs: bytes) -> Metadata:
 
 def _weight(key: Pod | str | Metadata) -> int:
     match key:
-        case Pod(namespace, name):
-            return _OBJECT_BYTES * 2 + len(namespace) + len(name)
+        case Pod(namespace, name, uid):
+            return _OBJECT_BYTES * 2 + len(namespace) + len(name) + len(uid)
         case str():
             return _OBJECT_BYTES + 2 * len(key)
         case _:

@@ -13,6 +13,7 @@ from typing import Any
 from kharvest.client._config.checks import (
     MAX_NAMESPACE_BYTES,
     MAX_POD_BYTES,
+    MAX_UID_BYTES,
     check_metadata,
     check_number,
     check_text,
@@ -156,6 +157,7 @@ SERVER = Kind("HOST[:PORT]", _server)
 PROXY = Kind("URL", _proxy)
 NAMESPACE = Kind("NS", lambda name, given: check_text(name, given, MAX_NAMESPACE_BYTES))
 POD = Kind("NAME", _pod)
+UID = Kind("UID", lambda name, given: check_text(name, given, MAX_UID_BYTES))
 METADATA = Kind(
     "K=V", lambda name, given: MappingProxyType(dict(check_metadata(name, given))), _parse_pair, Shape.PAIRS, ","
 )
