@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from kharvest.spi import MAX_TIME_NS, REMOVED, Metadata, Order, Pod, Query, Reference, Timeline
 from kharvest_conformance._dice import Dice
-from kharvest_conformance._samples import BLOCK, OTHER, TODAY, WEB, File, Sample, Twin, removed
+from kharvest_conformance._samples import AGAIN, BLOCK, OTHER, TODAY, WEB, File, Sample, Twin, removed
 
 SAMPLES = (Sample(10), Sample(10, 1), Sample(0), Sample(BLOCK + 1), Twin(0), Twin(1))
 PATHS = ("/etc/app", "/etc/App", "/etc/app/%", "/caf\u00e9")
-PODS = (WEB, OTHER, Pod("", ""))
+PODS = (WEB, OTHER, AGAIN, Pod("", ""))
 TAGS = (Metadata(), Metadata({"app": "web"}), Metadata({"app": "Web", "a.b/$c": ""}))
 TIMES = tuple(TODAY + number for number in range(3))
 KEYS = (b"k", b"K")
@@ -35,6 +35,7 @@ _RESTRICTIONS = (
     "md5",
     "namespace",
     "pod",
+    "uid",
     "metadata",
     "since_ns",
     "until_ns",
@@ -102,6 +103,8 @@ def _restriction(name: str, model: Reference, dice: Dice) -> object:
             return model.pod.namespace
         case "pod":
             return model.pod.name
+        case "uid":
+            return model.pod.uid
         case "metadata":
             return dice.of((model.metadata, Metadata(dict(list(model.metadata.items())[:1]))))
         case "since_ns":

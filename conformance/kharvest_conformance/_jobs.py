@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import TYPE_CHECKING, Self, TypeGuard
+from typing import Self, TypeGuard
 
 import pytest
 
@@ -27,9 +27,7 @@ from kharvest_conformance._clauses import Clause, clause_of, is_thorough
 from kharvest_conformance._job import NUMBER_BYTES, Done, Job
 from kharvest_conformance._report import Outcome, Result, StoreReport
 from kharvest_conformance._session import SESSION, class_node
-
-if TYPE_CHECKING:
-    from kharvest_conformance.registered import RegisteredHarness
+from kharvest_conformance.registered import RegisteredHarness
 
 MOST_JOBS = 4
 """How many tests run side by side at most, unless somebody says how many."""
@@ -246,7 +244,7 @@ def run_side_by_side(session: pytest.Session, jobs: int) -> Generator[None, obje
     """The loop of pytest, wrapped: tests that are not of the suite, or on other stores, run before and as always."""
     harness = session.config.stash[SESSION].harness
     own = [item for item in session.items if _is_on_the_named_store(item)]
-    if harness is None or not own:
+    if not isinstance(harness, RegisteredHarness) or not own:
         return (yield)
     with Jobs(session, own, harness) as side_by_side:
         try:

@@ -77,7 +77,7 @@ def matching(listing: Sequence[Reference], query: Query) -> list[Reference]:
     found = [reference for reference in listing if query.until_ns is None or reference.observed_at_ns < query.until_ns]
     if query.latest:
         # Of plain strings: it is asked for thousands of times.
-        last = {(one.pod.namespace, one.pod.name, one.signature.path): at for at, one in enumerate(found)}
+        last = {(one.pod.namespace, one.pod.name, one.pod.uid, one.signature.path): at for at, one in enumerate(found)}
         found = [found[at] for at in sorted(last.values())]
     found = [reference for reference in found if _fits(reference, query)]
     return found if query.order is Order.OLDEST_FIRST else found[::-1]
@@ -91,6 +91,7 @@ def _fits(reference: Reference, query: Query) -> bool:
         and (query.md5 is None or reference.signature.md5 == query.md5)
         and (query.namespace is None or reference.pod.namespace == query.namespace)
         and (query.pod is None or reference.pod.name == query.pod)
+        and (query.uid is None or reference.pod.uid == query.uid)
         and all(reference.metadata.get(key) == value for key, value in query.metadata.items())
         and (query.since_ns is None or reference.observed_at_ns >= query.since_ns)
     )

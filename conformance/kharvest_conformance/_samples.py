@@ -19,6 +19,8 @@ TODAY = 1_795_608_000_123_456_789
 
 WEB = Pod("shop", "web-0")
 OTHER = Pod("shop", "web-1")
+AGAIN = Pod("shop", "web-0", "0d1c")
+"""A pod that was made anew under the name of WEB."""
 
 
 def content_of(data: bytes) -> Content:

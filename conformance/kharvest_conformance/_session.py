@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +14,6 @@ from kharvest_conformance._place import Place, Places
 from kharvest_conformance._processes import Processes
 from kharvest_conformance._report import Report, StoreReport
 from kharvest_conformance.harness import Harness
-
-if TYPE_CHECKING:
-    from kharvest_conformance.registered import RegisteredHarness
 
 DEFAULT_EXAMPLES = 30
 FAST_EXAMPLES = 4
@@ -36,7 +32,7 @@ class Session:
         shows_report: whether pytest prints the report at its end. `kharvest conformance` prints it itself.
     """
 
-    harness: RegisteredHarness | None
+    harness: Harness | None
     deviations: Path | None
     report: Report
     shows_report: bool = True

@@ -15,6 +15,7 @@ from kharvest.spi import (
     MAX_PATH_BYTES,
     MAX_POD_BYTES,
     MAX_TIME_NS,
+    MAX_UID_BYTES,
     Metadata,
     Order,
     Pod,
@@ -64,7 +65,7 @@ def texts(max_bytes: int, min_size: int = 0) -> SearchStrategy[str]:
 
 
 paths = texts(MAX_PATH_BYTES - 1).map(lambda text: "/" + text)
-pods = st.builds(Pod, texts(MAX_NAMESPACE_BYTES), texts(MAX_POD_BYTES))
+pods = st.builds(Pod, texts(MAX_NAMESPACE_BYTES), texts(MAX_POD_BYTES), texts(MAX_UID_BYTES))
 metadata = st.dictionaries(texts(MAX_METADATA_KEY_BYTES), texts(MAX_METADATA_VALUE_BYTES), max_size=5).map(Metadata)
 times = st.one_of(st.sampled_from((0, 1, 2**31, 2**32, 2**53, 2**53 + 1, MAX_TIME_NS)), st.integers(0, MAX_TIME_NS))
 samples = st.builds(
@@ -93,6 +94,7 @@ def queries(
         st.sampled_from(md5s).map(lambda md5: {"md5": md5}),
         st.sampled_from(pods).map(lambda pod: {"namespace": pod.namespace}),
         st.sampled_from(pods).map(lambda pod: {"pod": pod.name}),
+        st.sampled_from(pods).map(lambda pod: {"uid": pod.uid}),
         st.sampled_from(tags).map(lambda tag: {"metadata": tag}),
         spans.map(lambda span: {"since_ns": span[0]}),
         spans.map(lambda span: {"until_ns": span[1]}),

@@ -23,6 +23,7 @@ from kharvest.spi import (
 )
 from kharvest_conformance._dressing import Once
 from kharvest_conformance._samples import (
+    AGAIN,
     BLOCK,
     OTHER,
     TODAY,
@@ -46,7 +47,7 @@ _MANY = 8
 _NEAR_NS = 1_000_000
 _DIGITS = re.compile(r"\d+")
 _EVERYTHING = Query()
-_KNOWN_PODS = {WEB: "WEB", OTHER: "OTHER"}
+_KNOWN_PODS = {WEB: "WEB", OTHER: "OTHER", AGAIN: "AGAIN"}
 
 
 class Code:
@@ -97,8 +98,8 @@ class Code:
             case File():
                 return f"File({self.of(value.path)}, {self.of(value.sample)})"
             case Pod():
-                known = _KNOWN_PODS.get(value)
-                return known or f"Pod({self.of(value.namespace)}, {self.of(value.name)})"
+                parts = (value.namespace, value.name, *filter(None, [value.uid]))
+                return _KNOWN_PODS.get(value) or f"Pod({', '.join(map(self.of, parts))})"
             case Metadata():
                 return f"Metadata({self.of(dict(value))})" if value else "NO_METADATA"
             case Content():

@@ -231,6 +231,7 @@ class PlainStore:
             and (query.md5 is None or reference.signature.md5 == query.md5)
             and (query.namespace is None or self.same(pod.namespace, query.namespace))
             and (query.pod is None or self.same(pod.name, query.pod))
+            and (query.uid is None or self.same(pod.uid, query.uid))
             and self.is_since(reference, query.since_ns)
             and self.tagged(reference, query)
         )

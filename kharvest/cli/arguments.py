@@ -57,6 +57,13 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         "--namespace", metavar="NS", type=_argument(check_name), action=Once, help="the pod's namespace"
     )
     filters.add_argument(
+        "--uid",
+        metavar="UID",
+        type=_argument(check_name),
+        action=Once,
+        help="the pod's UID, which tells it from others of its name",
+    )
+    filters.add_argument(
         "--path",
         metavar="GLOB",
         type=_argument(check_glob),
@@ -102,6 +109,8 @@ def filters_of(arguments: argparse.Namespace) -> Filter:
         filters["namespace"], filters["pod"] = arguments.pod
         if arguments.namespace not in {None, arguments.pod[0]}:
             raise InvalidValue("--namespace", "it is not the namespace of --pod", "give one of them")
+    if arguments.uid is not None:
+        filters["uid"] = arguments.uid
     if arguments.metadata:
         filters["metadata"] = _together(arguments.metadata)
     if arguments.since is not None:

@@ -27,7 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.output == "json":
             rows = write_json(map(_json, found))
         elif arguments.output == "wide":
-            rows = write_table(("OBSERVED", "POD", "PATH", "SIZE", "MD5", "SHA256", "METADATA"), map(_wide, found))
+            rows = write_table(
+                ("OBSERVED", "POD", "PATH", "SIZE", "MD5", "SHA256", "UID", "METADATA"), map(_wide, found)
+            )
         else:
             rows = write_table(("OBSERVED", "POD", "PATH", "SIZE", "MD5"), map(_narrow, found))
     if not rows:
@@ -43,6 +45,7 @@ def _json(found: FoundReference) -> dict[str, Json]:
         "size": found.size,
         "namespace": found.namespace,
         "pod": found.pod,
+        "uid": found.uid,
         "observed_at": format_time(found.observed_at_ns),
         "metadata": found.metadata,
     }
@@ -55,4 +58,4 @@ def _narrow(found: FoundReference) -> tuple[str, ...]:
 
 def _wide(found: FoundReference) -> tuple[str, ...]:
     sha256 = found.sha256.hex() if found.sha256 is not None else "-"
-    return *_narrow(found), sha256, format_pairs(found.metadata)
+    return *_narrow(found), sha256, found.uid or "-", format_pairs(found.metadata)

@@ -30,7 +30,7 @@ _FAULT_PAUSE_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _MAX_FAULTY_TURNS = 3
 """In a row. A fault by itself is made up for by the next turn; when one follows another, nothing gets done."""
-_FIXED = ("server", "proxy", "namespace", "pod", "root")
+_FIXED = ("server", "proxy", "namespace", "pod", "uid", "root")
 """Settings that stay as they are while the client runs."""
 
 Answer = TypeVar("Answer")

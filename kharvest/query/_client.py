@@ -148,6 +148,7 @@ def _reference(reference: v2.Reference) -> FoundReference:
         size=None if removal else reference.file.size,
         namespace=reference.pod.namespace,
         pod=reference.pod.name,
+        uid=reference.pod.uid,
         observed_at_ns=reference.observed_at.ToNanoseconds(),
         metadata=dict(reference.metadata),
     )

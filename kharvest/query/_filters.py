@@ -24,10 +24,11 @@ class Filter(TypedDict, total=False):
         md5: 16 raw bytes; all zero for removals.
         namespace: the pod's namespace.
         pod: the pod's name.
+        uid: the pod's UID.
         metadata: pairs that must all be there.
         since: earliest time, inclusive.
         until: latest time, exclusive.
-        latest: only the newest reference, before `until`, of each namespace, pod and path.
+        latest: only the newest reference, before `until`, of each namespace, pod, UID and path.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Filter(TypedDict, total=False):
     md5: bytes
     namespace: str
     pod: str
+    uid: str
     metadata: Mapping[str, str]
     since: Time
     until: Time
@@ -47,6 +49,7 @@ _TYPES = {
     "md5": bytes,
     "namespace": str,
     "pod": str,
+    "uid": str,
     "metadata": Mapping,
     "latest": bool,
 }
@@ -75,8 +78,9 @@ def check_filters(filters: Filter) -> v2.Filter:
         check_glob("path_glob", filters["path_glob"])
         if "path" in filters:
             raise InvalidValue("path_glob", "a path is given too", "give one of them")
-    for name, given in (("namespace", filters.get("namespace", "")), ("pod", filters.get("pod", ""))):
-        check_name(name, given)
+    check_name("namespace", filters.get("namespace", ""))
+    check_name("pod", filters.get("pod", ""))
+    check_name("uid", filters.get("uid", ""))
     since, until = (time_ns(name, filters[name]) if name in filters else None for name in ("since", "until"))
     # The contract's limits are the contract's to check, before a server is asked.
     Query(
@@ -84,6 +88,7 @@ def check_filters(filters: Filter) -> v2.Filter:
         md5=filters.get("md5"),
         namespace=filters.get("namespace"),
         pod=filters.get("pod"),
+        uid=filters.get("uid"),
         metadata=Metadata(filters.get("metadata")),
         since_ns=since,
         until_ns=until,
@@ -94,6 +99,7 @@ def check_filters(filters: Filter) -> v2.Filter:
         md5=filters.get("md5"),
         namespace=filters.get("namespace"),
         pod=filters.get("pod"),
+        uid=filters.get("uid"),
         metadata=filters.get("metadata"),
         latest=filters.get("latest", False),
         since=_timestamp(since),
@@ -149,7 +155,7 @@ def check_glob(argument: str, glob: str) -> str:
 
 
 def check_name(argument: str, name: str) -> str:
-    """Require a namespace's or pod's name, not a pattern.
+    """Require a name or a UID, not a pattern.
 
     Raises:
         InvalidValue: it is a pattern.

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class FoundReference:
-    """One pod had one file version at one time. `sha256` and `size` (bytes) are None for a removal."""
+    """One pod had one file version at one time.
+
+    `sha256` and `size` (bytes) are None for a removal. `uid` is the pod's, empty where it is unknown.
+    """
 
     path: str
     md5: bytes
@@ -17,6 +20,7 @@ class FoundReference:
     size: int | None
     namespace: str
     pod: str
+    uid: str
     observed_at_ns: int
     metadata: Mapping[str, str]
 

@@ -60,7 +60,7 @@ def start_of(time_ns: int) -> bytes:
 def rank_of(reference: Reference, metadata_id: bytes) -> bytes:
     """Where a reference stands."""
     signature, pod = reference.signature, reference.pod
-    names = f"{pod.namespace}\0{pod.name}\0{signature.path}\0".encode()
+    names = f"{pod.namespace}\0{pod.name}\0{pod.uid}\0{signature.path}\0".encode()
     return reference.observed_at_ns.to_bytes(8) + digest_of_bytes(names + signature.md5 + metadata_id)
 
 
@@ -86,12 +86,17 @@ def timeline(timeline_id: bytes, rank: bytes = b"") -> bytes:
 
 def timeline_id(of: Timeline) -> bytes:
     """What stands for a timeline."""
-    return digest(of.pod.namespace, of.pod.name, of.path)
+    return timelines_id(of.pod.namespace, of.pod.name, of.path) + digest(of.pod.uid)
+
+
+def timelines_id(namespace: str, pod_name: str, path: str) -> bytes:
+    """What the timelines of a path begin with in all pods of one name."""
+    return digest(namespace, pod_name, path)
 
 
 def pod_id(of: Pod) -> bytes:
     """What stands for a pod."""
-    return digest(of.namespace, of.name)
+    return digest(of.namespace, of.name, of.uid)
 
 
 def signature_id(of: Signature) -> bytes:

@@ -3,9 +3,9 @@
 Each restriction that an index serves gives a stream of ranks, and a match is in all of them. The streams are followed
 by leaps, so the rarest restriction decides what a page costs, and nothing has to count how rare it is.
 
-A prefix of paths stands for several paths, and a pair of metadata for several sets. Their streams are united if they
-are FEW. If they are many, a page is first looked for without them, among the references themselves: what so many paths
-or sets have is mostly met soon.
+A prefix of paths stands for several paths, a pair of metadata for several sets, and a path in a pod for the timelines
+of all pods that had this name. Their streams are united if they are FEW. If they are many, a page is first looked for
+without them, among the references themselves: what so many paths or sets have is mostly met soon.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kharvest.records import _signatures as signatures
 from kharvest.records._engine import View
 from kharvest.records._keys import Kind
 from kharvest.records._streams import Common, Index, Listed, Meeting, Span, Stream, Union
-from kharvest.spi import NO_METADATA, Metadata, Pod, Query, Timeline
+from kharvest.spi import NO_METADATA, Metadata, Query, Timeline
 
 FEW = 128
 """So many streams are united at once."""
@@ -74,10 +74,11 @@ def _newest_before(view: View, query: Query, until_ns: int) -> list[bytes] | Non
 
 
 def _plan(view: View, query: Query, span: Span, most: int, *, uses_heads: bool) -> Plan:
+    timelines, is_wide = (None, False) if uses_heads else _timelines(view, query, most)
     chosen: list[tuple[bytes, Collection[bytes]]] = [
-        (kind, (identity,)) for kind, identity in _exact(query, uses_heads)
+        (kind, (identity,))
+        for kind, identity in _exact(query, uses_heads=uses_heads, in_timelines=timelines is not None)
     ]
-    is_wide = False
     if query.path_prefix:
         paths = signatures.paths(view, query.path_prefix.encode())
         ids = [keys.digest_of_bytes(path) for path in islice(paths, most + 1)]
@@ -92,31 +93,54 @@ def _plan(view: View, query: Query, span: Span, most: int, *, uses_heads: bool) 
     if uses_heads and not any(kind in keys.HEADS for kind, _ids in chosen):
         chosen.append((Kind.ALL, (b"",)))
     streams = [_stream(view, kind, ids, span, uses_heads=uses_heads) for kind, ids in chosen]
-    if query.path is not None and query.namespace is not None and query.pod is not None and not uses_heads:
-        timeline = Timeline(Pod(query.namespace, query.pod), query.path)
-        streams.append(Index(view, keys.timeline(keys.timeline_id(timeline)), span, _BLOCK))
+    if timelines is not None:
+        streams.append(_united(view, [keys.timeline(one) for one in timelines], span))
     return Plan(streams or [Index(view, keys.history(Kind.ALL, b""), span, _BLOCK)], is_wide)
 
 
-def _exact(query: Query, uses_heads: bool) -> Iterator[tuple[bytes, bytes]]:
-    in_timeline = query.path is not None and query.namespace is not None and query.pod is not None and not uses_heads
-    if query.namespace is not None and not in_timeline:
+def _timelines(view: View, query: Query, most: int) -> tuple[list[bytes] | None, bool]:
+    """The timelines of the path, in all pods of the name, that a query restricts to.
+
+    None if it does not restrict to one path and name, or if there are more than `most`; whether there are more.
+    """
+    if query.path is None or query.namespace is None or query.pod is None:
+        return None, False
+    common = keys.timelines_id(query.namespace, query.pod, query.path)
+    if query.uid is not None:
+        return [common + keys.digest(query.uid)], False
+    start, end = keys.timeline(common), keys.timeline(common) + keys.END * (keys.ID_BYTES + 1)
+    found: list[bytes] = []
+    while rows := view.scan(start, end, limit=1):
+        if len(found) == most:
+            return None, True
+        key = rows[0][0]
+        found.append(key[len(keys.timeline(b"")) : -keys.RANK_BYTES])
+        start = keys.timeline(found[-1]) + keys.NO_RANK
+    return found, False
+
+
+def _exact(query: Query, *, uses_heads: bool, in_timelines: bool) -> Iterator[tuple[bytes, bytes]]:
+    if query.namespace is not None and not in_timelines:
         yield Kind.NAMESPACE, keys.digest(query.namespace)
-    if query.pod is not None and not in_timeline:
+    if query.pod is not None and not in_timelines:
         yield Kind.POD_NAME, keys.digest(query.pod)
     if query.path is not None and query.md5 is not None:
         yield Kind.SIGNATURE, keys.digest_of_bytes(query.path.encode() + b"\0" + query.md5)
     elif query.md5 is not None:
         yield Kind.MD5, query.md5
-    if query.path is not None and not in_timeline and (query.md5 is None or uses_heads):
+    if query.path is not None and not in_timelines and (query.md5 is None or uses_heads):
         yield Kind.PATH, keys.digest(query.path)
 
 
 def _stream(view: View, kind: bytes, ids: Collection[bytes], span: Span, *, uses_heads: bool) -> Stream:
     prefix = keys.heads if uses_heads and kind in keys.HEADS else keys.history
-    if len(ids) == 1:
-        return Index(view, prefix(kind, next(iter(ids))), span, _BLOCK)
-    return Union([Index(view, prefix(kind, one), span, _UNITED_BLOCK) for one in ids])
+    return _united(view, [prefix(kind, one) for one in ids], span)
+
+
+def _united(view: View, prefixes: Sequence[bytes], span: Span) -> Stream:
+    if len(prefixes) == 1:
+        return Index(view, prefixes[0], span, _BLOCK)
+    return Union([Index(view, one, span, _UNITED_BLOCK) for one in prefixes])
 
 
 def _sets(view: View, wanted: Metadata, most: int) -> list[bytes] | None:

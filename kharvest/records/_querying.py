@@ -118,6 +118,7 @@ def _fits(stored: Stored, query: Query) -> bool:
         and (query.md5 is None or signature.md5 == query.md5)
         and (query.namespace is None or pod.namespace == query.namespace)
         and (query.pod is None or pod.name == query.pod)
+        and (query.uid is None or pod.uid == query.uid)
     )
 
 

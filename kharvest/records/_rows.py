@@ -69,15 +69,16 @@ class Stored:
 def of_reference(reference: Reference, metadata_id: bytes) -> bytes:
     """The row of a reference."""
     signature, pod = reference.signature, reference.pod
-    return bytes(STAMP_BYTES) + signature.md5 + metadata_id + f"{pod.namespace}\0{pod.name}\0{signature.path}".encode()
+    names = f"{pod.namespace}\0{pod.name}\0{pod.uid}\0{signature.path}"
+    return bytes(STAMP_BYTES) + signature.md5 + metadata_id + names.encode()
 
 
 @_unpacks("a reference")
 def to_stored(rank: bytes, row: bytes) -> Stored:
     """The reference in a row."""
     names, body = row[STAMP_BYTES + _MD5 + _ID :], row[STAMP_BYTES : STAMP_BYTES + _MD5 + _ID]
-    namespace, name, path = names.decode().split("\0")
-    return Stored(Signature(path, body[:_MD5]), Pod(namespace, name), body[_MD5:], keys.time_of(rank))
+    namespace, name, uid, path = names.decode().split("\0")
+    return Stored(Signature(path, body[:_MD5]), Pod(namespace, name, uid), body[_MD5:], keys.time_of(rank))
 
 
 def stamped(row: bytes) -> bytes:

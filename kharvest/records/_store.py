@@ -30,7 +30,7 @@ from kharvest.spi import (
 )
 from kharvest.spi.recording import require_present
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Counts changes of the keys and rows. Rows of another version are refused."""
 
 Present: TypeAlias = Callable[[Collection[bytes]], dict[bytes, Content]]

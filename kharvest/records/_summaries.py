@@ -70,7 +70,8 @@ def page(view: View, query: Query, sets: MetadataSets) -> Page[FileSummary]:
 
 
 def _is_of_files_only(query: Query) -> bool:
-    return query.namespace is None and query.pod is None and not query.metadata and not query.latest
+    names_no_pod = query.namespace is None and query.pod is None and query.uid is None
+    return names_no_pod and not query.metadata and not query.latest
 
 
 def _first(query: Query) -> Query:

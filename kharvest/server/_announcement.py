@@ -41,7 +41,7 @@ class Announcement:
 
         That is `append`, which has each path twice: with the file and with the reference.
         """
-        pod = _utf8_bytes(self.pod.namespace) + _utf8_bytes(self.pod.name)
+        pod = sum(map(_utf8_bytes, (self.pod.namespace, self.pod.name, self.pod.uid)))
         paths = sum(_utf8_bytes(file.signature.path) for file in self.files)
         metadata = sum(_utf8_bytes(key) + _utf8_bytes(value) for key, value in self.metadata.items())
         return 2 * paths + len(self.files) * (pod + DIGESTS_BYTES) + metadata

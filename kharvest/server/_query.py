@@ -221,7 +221,7 @@ def _file(signature: Signature, content: StoredContent | None) -> v2.File:
 def _reference(reference: Reference, content: StoredContent | None) -> v2.Reference:
     return v2.Reference(
         file=_file(reference.signature, content),
-        pod=v2.Pod(namespace=reference.pod.namespace, name=reference.pod.name),
+        pod=v2.Pod(namespace=reference.pod.namespace, name=reference.pod.name, uid=reference.pod.uid),
         metadata=dict(reference.metadata),
         observed_at=timestamp(reference.observed_at_ns),
     )

@@ -138,6 +138,7 @@ def filter_query(wanted: v2.Filter, limit: int, cursor: str) -> tuple[Query, Glo
         md5=wanted.md5 if wanted.HasField("md5") else None,
         namespace=wanted.namespace if wanted.HasField("namespace") else None,
         pod=wanted.pod if wanted.HasField("pod") else None,
+        uid=wanted.uid if wanted.HasField("uid") else None,
         metadata=Metadata(wanted.metadata),
         since_ns=since_ns,
         until_ns=until_ns,
@@ -186,7 +187,7 @@ def _pod(pod: v2.Pod) -> Pod:
         raise InvalidValue("pod", "its name is empty", "send the pod's name and namespace")
     if not pod.namespace:
         raise InvalidValue("namespace", "it is empty", "send the pod's name and namespace")
-    return Pod(pod.namespace, pod.name)
+    return Pod(pod.namespace, pod.name, pod.uid)
 
 
 def _require_few(files: int, config: ServerConfig) -> None:

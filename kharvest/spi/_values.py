@@ -19,6 +19,8 @@ MAX_NAMESPACE_BYTES = 63
 """A Kubernetes namespace is a DNS label (RFC 1123)."""
 MAX_POD_BYTES = 253
 """A Kubernetes pod's name is a DNS subdomain (RFC 1123)."""
+MAX_UID_BYTES = 64
+"""A Kubernetes UID is a UUID of 36 characters; those of static pods have 32."""
 MAX_METADATA_PAIRS = 64
 """The most pairs that the metadata of a reference may have."""
 MAX_METADATA_KEY_BYTES = 317
@@ -76,16 +78,27 @@ def _check_pod(text: str) -> None:
     _check_text("pod", text, MAX_POD_BYTES)
 
 
+def _check_uid(text: str) -> None:
+    _check_text("pod UID", text, MAX_UID_BYTES)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Pod:
-    """A pod's identity. Either part may be empty: clients of the original protocol send that when not configured."""
+    """A pod's identity.
+
+    A pod that is made anew under the same name has another UID, and is another pod: no timeline is of both. Any part
+    may be empty: the UID where it is unknown, and clients of the original protocol send an empty name when they are
+    not configured.
+    """
 
     namespace: str
     name: str
+    uid: str = ""
 
     def __post_init__(self) -> None:
         _check_namespace(self.namespace)
         _check_pod(self.name)
+        _check_uid(self.uid)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -254,7 +267,7 @@ class Order(Enum):
 class Query:
     """The parameters of every read. What is None or False, or has no pairs, does not restrict.
 
-    An empty namespace or pod does: it asks for the pods that have none.
+    An empty namespace, pod or UID does: it asks for the pods that have none.
 
     Attributes:
         path: the exact path.
@@ -262,11 +275,12 @@ class Query:
         md5: the file version's MD5; 16 zero bytes for removals.
         namespace: the pod's namespace.
         pod: the pod's name.
+        uid: the pod's UID.
         metadata: pairs that must all be among the reference's.
         since_ns: earliest time, inclusive. Not later than `until_ns`.
         until_ns: latest time, exclusive.
-        latest: only the newest reference of each timeline (namespace, pod, path). It is chosen among the references
-            before `until_ns` and before `md5` and `metadata` restrict: so it tells what pods held at that time.
+        latest: only the newest reference of each timeline (namespace, pod, UID, path). It is chosen among those before
+            `until_ns` and before `md5` and `metadata` restrict: so it tells what pods held at that time.
         order: the order of references; file summaries always come in the order of path and MD5.
         limit: the most items on the page, 1 to MAX_PAGE.
         cursor: where the page starts, from the `next_cursor` of the page before, with all else but the
@@ -278,6 +292,7 @@ class Query:
     md5: bytes | None = None
     namespace: str | None = None
     pod: str | None = None
+    uid: str | None = None
     metadata: Metadata = field(default=NO_METADATA)
     since_ns: int | None = None
     until_ns: int | None = None
@@ -299,6 +314,8 @@ class Query:
             _check_namespace(self.namespace)
         if self.pod is not None:
             _check_pod(self.pod)
+        if self.uid is not None:
+            _check_uid(self.uid)
         if self.since_ns is not None:
             _check_time("since", self.since_ns)
         if self.until_ns is not None:

@@ -165,15 +165,19 @@ class Pod(google.protobuf.message.Message):
 
     NAMESPACE_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    UID_FIELD_NUMBER: builtins.int
     namespace: builtins.str
     name: builtins.str
+    uid: builtins.str
+    """of the pod object; empty where it is unknown. A pod that is made anew under the same name is another one"""
     def __init__(
         self,
         *,
         namespace: builtins.str = ...,
         name: builtins.str = ...,
+        uid: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["name", b"name", "namespace", b"namespace"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "namespace", b"namespace", "uid", b"uid"]) -> None: ...
 
 global___Pod = Pod
 
@@ -542,6 +546,7 @@ class Filter(google.protobuf.message.Message):
     MD5_FIELD_NUMBER: builtins.int
     NAMESPACE_FIELD_NUMBER: builtins.int
     POD_FIELD_NUMBER: builtins.int
+    UID_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
     SINCE_FIELD_NUMBER: builtins.int
     UNTIL_FIELD_NUMBER: builtins.int
@@ -553,8 +558,10 @@ class Filter(google.protobuf.message.Message):
     md5: builtins.bytes
     namespace: builtins.str
     pod: builtins.str
+    uid: builtins.str
+    """the pod's UID"""
     latest: builtins.bool
-    """only the newest reference (before until) of each namespace, pod and path"""
+    """only the newest reference (before until) of each namespace, pod, UID and path"""
     @property
     def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """all pairs must match"""
@@ -575,13 +582,14 @@ class Filter(google.protobuf.message.Message):
         md5: builtins.bytes | None = ...,
         namespace: builtins.str | None = ...,
         pod: builtins.str | None = ...,
+        uid: builtins.str | None = ...,
         metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         since: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         until: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         latest: builtins.bool = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_path_glob", b"_path_glob", "_pod", b"_pod", "md5", b"md5", "namespace", b"namespace", "path", b"path", "path_glob", b"path_glob", "pod", b"pod", "since", b"since", "until", b"until"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_path_glob", b"_path_glob", "_pod", b"_pod", "latest", b"latest", "md5", b"md5", "metadata", b"metadata", "namespace", b"namespace", "path", b"path", "path_glob", b"path_glob", "pod", b"pod", "since", b"since", "until", b"until"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_path_glob", b"_path_glob", "_pod", b"_pod", "_uid", b"_uid", "md5", b"md5", "namespace", b"namespace", "path", b"path", "path_glob", b"path_glob", "pod", b"pod", "since", b"since", "uid", b"uid", "until", b"until"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_md5", b"_md5", "_namespace", b"_namespace", "_path", b"_path", "_path_glob", b"_path_glob", "_pod", b"_pod", "_uid", b"_uid", "latest", b"latest", "md5", b"md5", "metadata", b"metadata", "namespace", b"namespace", "path", b"path", "path_glob", b"path_glob", "pod", b"pod", "since", b"since", "uid", b"uid", "until", b"until"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_md5", b"_md5"]) -> typing.Literal["md5"] | None: ...
     @typing.overload
@@ -592,6 +600,8 @@ class Filter(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_path_glob", b"_path_glob"]) -> typing.Literal["path_glob"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_pod", b"_pod"]) -> typing.Literal["pod"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_uid", b"_uid"]) -> typing.Literal["uid"] | None: ...
 
 global___Filter = Filter
 

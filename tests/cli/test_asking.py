@@ -27,6 +27,7 @@ def test_references_as_json_have_the_documented_fields(kharvest: Kharvest) -> No
         "size": 4,
         "namespace": "shop",
         "pod": "web-1",
+        "uid": "",
         "metadata": {"app": "web"},
     }
     assert (gone["path"], gone["md5"], gone["sha256"], gone["size"]) == ("/etc/other", "0" * 32, None, None)
@@ -53,6 +54,8 @@ def test_files_as_json_have_the_documented_fields(kharvest: Kharvest) -> None:
         ([], 5),
         (["--namespace", "shop"], 5),
         (["--namespace", "bank"], 0),
+        (["--uid", ""], 5),
+        (["--uid", "0d1c"], 0),
         (["--path", "/etc/app*"], 3),
         (["--path", "/etc/**", "--latest"], 3),
         (["-l", "app=web"], 3),

@@ -107,6 +107,23 @@ def test_what_is_not_configured_any_more_or_is_another_pod_s_is_no_removal(
     assert REMOVED not in Restarted(harvest_server, f"{pod_name}-other").newest().values()
 
 
+def test_a_pod_that_is_made_anew_inherits_nothing(harvest_server: ServerThread, tmp_path: Path, pod_name: str) -> None:
+    write(tmp_path, "d/kept", "d/gone")
+    pod = Restarted(harvest_server, pod_name, directories=(f"{tmp_path}/d",))
+    pod.run(uid="first")
+    (tmp_path / "d/gone").unlink()
+    pod.run(uid="second")
+    with Pod(harvest_server.address) as reader:
+        found = {
+            uid: {Path(one.file.path).name: one.file.md5 for one in reader.references(pod=pod_name, uid=uid)}
+            for uid in ("first", "second")
+        }
+    assert found == {
+        "first": {name: md5(f"d/{name}".encode()) for name in ("kept", "gone")},
+        "second": {"kept": md5(b"d/kept")},
+    }
+
+
 def test_a_directory_that_is_not_there_says_nothing_about_its_files(
     harvest_server: ServerThread, tmp_path: Path, pod_name: str
 ) -> None:

@@ -80,9 +80,9 @@ def test_the_downward_api_tells_who_we_are(tmp_path: Path) -> None:
     podinfo.mkdir()
     (podinfo / "labels").write_text('app="web"\ntier="a \\"quoted\\" \\u00fc\\n"\n')
     (podinfo / "annotations").write_text('wanted="yes"\nunwanted="no"\n')
-    environment = {"POD_NAMESPACE": "shop", "NODE_NAME": "node-7", "KHARVEST_ANNOTATIONS": "wanted"}
+    environment = {"POD_NAMESPACE": "shop", "POD_UID": "0d1c", "NODE_NAME": "node-7", "KHARVEST_ANNOTATIONS": "wanted"}
     config = load(tmp_path, environment=environment)
-    assert (config.pod, config.namespace) == ("downward", "shop")
+    assert (config.pod, config.namespace, config.uid) == ("downward", "shop", "0d1c")
     assert config.metadata == {"app": "web", "tier": 'a "quoted" ü\n', "wanted": "yes", "node": "node-7"}
     assert load(tmp_path, {"labels": ("app",)}).metadata == {"app": "web"}
 

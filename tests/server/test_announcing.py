@@ -73,6 +73,21 @@ def test_changed_metadata_is_a_change(server: ServerThread) -> None:
         assert pod.references(metadata={"app": "web"}, latest=True) == []
 
 
+def test_a_pod_that_is_made_anew_under_a_name_starts_anew(server: ServerThread) -> None:
+    with Pod(server.address) as old, Pod(server.address) as new:
+        old.pod.uid, new.pod.uid = "first", "second"
+        old.harvest_files({"/etc/a": b"a", "/etc/b": b"b"})
+        assert new.harvest_files({"/etc/a": b"a"}) == 0
+        assert new.harvest_files({"/etc/a": b"a"}) == 0
+        assert [(one.pod.uid, one.file.path) for one in new.references()] == [
+            ("first", "/etc/a"),
+            ("first", "/etc/b"),
+            ("second", "/etc/a"),
+        ]
+        assert [one.pod for one in new.references(uid="second", latest=True)] == [new.pod]
+        assert [one.pods for one in new.files(path="/etc/a")] == [2]
+
+
 def test_a_removal_is_recorded_once_and_has_no_content(server: ServerThread) -> None:
     with Pod(server.address) as pod:
         pod.harvest_files({"/etc/a": b"a"})

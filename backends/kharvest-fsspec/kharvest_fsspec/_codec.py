@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
 from kharvest.spi import Content, Metadata, Order, Pod, Query, Reference, Signature
@@ -27,7 +28,7 @@ def decode(body: bytes) -> list[Operation]:
     Raises:
         ValueError, KeyError, TypeError: it was written by something else.
     """
-    return [_DECODERS[kind](*fields) for kind, *fields in json.loads(body)]
+    return [_DECODERS[kind](*arguments) for kind, *arguments in json.loads(body)]
 
 
 class _Numbered(Generic[K]):
@@ -72,7 +73,7 @@ def _encoded_batch(files: Mapping[Signature, Content], references: Sequence[Refe
     ]
     return [
         signatures.listed(lambda signature: [signature.path, signature.md5.hex()]),
-        pods.listed(lambda pod: [pod.namespace, pod.name]),
+        pods.listed(lambda pod: [pod.namespace, pod.name, pod.uid]),
         sets.listed(lambda metadata: list(metadata.items())),
         [[number, *_encoded_content(content)] for number, content in numbered_files],
         numbered,
@@ -83,7 +84,7 @@ def _decoded_batch(
     signatures: list[Any], pods: list[Any], sets: list[Any], files: list[Any], references: list[Any]
 ) -> tuple[dict[Signature, Content], list[Reference]]:
     by_signature = [Signature(path, bytes.fromhex(md5)) for path, md5 in signatures]
-    by_pod = [Pod(namespace, name) for namespace, name in pods]
+    by_pod = [Pod(*pod) for pod in pods]
     by_set = [Metadata(dict(pairs)) for pairs in sets]
     return (
         {by_signature[number]: _decoded_content(content) for number, *content in files},
@@ -105,29 +106,21 @@ def _decoded_content(content: list[Any]) -> Content:
 
 def _encoded_query(query: Query) -> dict[str, object]:
     return {
-        "path": query.path,
-        "path_prefix": query.path_prefix,
+        **{field.name: getattr(query, field.name) for field in fields(query)},  # all of them: none may be left out
         "md5": None if query.md5 is None else query.md5.hex(),
-        "namespace": query.namespace,
-        "pod": query.pod,
         "metadata": list(query.metadata.items()),
-        "since_ns": query.since_ns,
-        "until_ns": query.until_ns,
-        "latest": query.latest,
         "order": query.order.value,
-        "limit": query.limit,
-        "cursor": query.cursor,
     }
 
 
-def _decoded_query(fields: dict[str, Any]) -> Query:
-    md5 = fields["md5"]
+def _decoded_query(encoded: dict[str, Any]) -> Query:
+    md5 = encoded["md5"]
     return Query(
         **{
-            **fields,
+            **encoded,
             "md5": None if md5 is None else bytes.fromhex(md5),
-            "metadata": Metadata(dict(fields["metadata"])),
-            "order": Order(fields["order"]),
+            "metadata": Metadata(dict(encoded["metadata"])),
+            "order": Order(encoded["order"]),
         }
     )
 

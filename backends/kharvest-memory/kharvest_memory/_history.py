@@ -131,6 +131,7 @@ class History:
             and (query.md5 is None or signature.md5 == query.md5)
             and (query.namespace is None or pod.namespace == query.namespace)
             and (query.pod is None or pod.name == query.pod)
+            and (query.uid is None or pod.uid == query.uid)
             and reference.metadata.matches(query.metadata)
             and (not query.latest or self._is_latest(entry, query.until_ns))
         )

@@ -44,6 +44,9 @@ def way(snapshot: Snapshot, query: Query) -> Way:
     if query.path_prefix:
         others["path"] = starting_with(query.path_prefix)
         inexact = True
+    if query.uid is not None:
+        others["uid"] = query.uid
+        inexact = True
     of_newest = query.latest and query.until_ns is None
     if query.latest:
         others["followers"] = {"$not": {"$elemMatch": _follower(snapshot, query)}}

@@ -22,7 +22,7 @@ from kharvest_mongo._schema import CHANGED_AT_ONCE, ONE_REPLY, REFERENCES, SIGNA
 from kharvest_mongo._server import Document, Server
 from kharvest_mongo._snapshots import Snapshot
 
-_FIELDS = {**rows.POSITION, "namespace": 1, "pod": 1, "path": 1, "md5": 1}
+_FIELDS = {**rows.POSITION, "namespace": 1, "pod": 1, "uid": 1, "path": 1, "md5": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,4 +159,5 @@ def _end_of_run(snapshot: Snapshot, positions: dict[Place, Position], place: Pla
 
 
 def _timeline_of(document: Document) -> bytes:
-    return keys.of_timeline(Timeline(Pod(document["namespace"], document["pod"]), document["path"]))
+    pod = Pod(document["namespace"], document["pod"], document["uid"])
+    return keys.of_timeline(Timeline(pod, document["path"]))

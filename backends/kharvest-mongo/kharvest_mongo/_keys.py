@@ -38,7 +38,7 @@ def of_signature(signature: Signature) -> bytes:
 
 
 def of_timeline(timeline: Timeline) -> bytes:
-    return _digest("timeline", timeline.pod.namespace, timeline.pod.name, timeline.path)
+    return _digest("timeline", timeline.pod.namespace, timeline.pod.name, timeline.pod.uid, timeline.path)
 
 
 def directories(text: str) -> Iterator[str]:
@@ -71,7 +71,7 @@ def order_of(reference: Reference) -> bytes:
     """What references are ordered by, and known again by: the time, then all of the reference."""
     signature, pod = reference.signature, reference.pod
     pairs = (part for pair in reference.metadata.items() for part in pair)
-    whole = _digest("reference", pod.namespace, pod.name, signature.path, signature.md5.hex(), *pairs)
+    whole = _digest("reference", pod.namespace, pod.name, pod.uid, signature.path, signature.md5.hex(), *pairs)
     return reference.observed_at_ns.to_bytes(_TIME_BYTES, "big") + whole
 
 

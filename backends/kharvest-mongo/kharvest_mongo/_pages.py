@@ -21,7 +21,7 @@ from kharvest_mongo._filters import Way
 from kharvest_mongo._server import Document
 from kharvest_mongo._snapshots import Snapshot
 
-VALUE = {"order": 1, "namespace": 1, "pod": 1, "path": 1, "md5": 1, "metadata": 1}
+VALUE = {"order": 1, "namespace": 1, "pod": 1, "uid": 1, "path": 1, "md5": 1, "metadata": 1}
 """The fields of a reference's value."""
 _POSITION = re.compile(f"[0-7][0-9a-f]{{{2 * keys.ORDER_BYTES - 1}}}")
 _FIRST_WINDOW_PAGES = 8

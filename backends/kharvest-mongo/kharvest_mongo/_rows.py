@@ -93,7 +93,7 @@ def reference(document: Document) -> Reference:
     pairs = document["metadata"]
     return Reference(
         Signature(document["path"], document["md5"]),
-        Pod(document["namespace"], document["pod"]),
+        Pod(document["namespace"], document["pod"], document["uid"]),
         Metadata(dict(zip(pairs[::2], pairs[1::2], strict=True))),
         keys.time_of(document["order"]),
     )
@@ -110,6 +110,7 @@ def reference_document(row: NewRow, batch: int, number: int) -> Document:
         "order": row.order,
         "namespace": one.pod.namespace,
         "pod": one.pod.name,
+        "uid": one.pod.uid,
         "path": one.signature.path,
         "md5": one.signature.md5,
         # A list: names of fields may not hold what keys of metadata may.

@@ -15,7 +15,7 @@ from kharvest.spi.pieces import lists_of
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Counts changes of the documents. A store with another one is refused."""
 WRITTEN_BY = "kharvest-mongo 0.1"
 

@@ -105,7 +105,7 @@ def _counts(
     """How many pods have each file, and the orders of its first and last reference."""
     window = pages.bounds(snapshot, query)
     file = {"path": "$path", "md5": "$md5"}
-    pod = {"namespace": "$namespace", "pod": "$pod"}
+    pod = {"namespace": "$namespace", "pod": "$pod", "uid": "$uid"}
     pipeline: list[Document] = [
         {"$match": within | {"order": {"$gte": window.low, "$lt": window.high}}},
         {"$match": others},

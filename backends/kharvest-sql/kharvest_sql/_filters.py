@@ -153,7 +153,7 @@ def prefix_condition(prefix: str) -> Condition:
 
 
 def _filters(session: Session, identities: Identities, query: Query) -> Iterator[Filter]:
-    if query.namespace is not None or query.pod is not None:
+    if _pod_columns(query):
         yield Filter(_pods(session, identities, query), _pod_conditions(query))
     if query.metadata:
         yield Filter(_sets(session, query), _metadata_conditions(query))
@@ -204,11 +204,11 @@ def _prefix(session: Session, query: Query, prefix: str) -> Filter:
 
 
 def _pods(session: Session, identities: Identities, query: Query) -> Way | None:
-    if query.namespace is not None and query.pod is not None:
-        return Way("pod_id", tuple(identities.pods([Pod(query.namespace, query.pod)]).values()))
-    if query.namespace is not None:
-        return _few(session, "pod_id", "kharvest_pod", Condition("namespace = ?", (query.namespace.encode(),)))
-    return _few(session, "pod_id", "kharvest_pod", Condition("name = ?", (str(query.pod).encode(),)))
+    if query.namespace is not None and query.pod is not None and query.uid is not None:
+        return Way("pod_id", tuple(identities.pods([Pod(query.namespace, query.pod, query.uid)]).values()))
+    asked = _pod_columns(query)
+    where = Condition(" AND ".join(f"{column} = ?" for column in asked), tuple(asked.values()))
+    return _few(session, "pod_id", "kharvest_pod", where)
 
 
 def _sets(session: Session, query: Query) -> Way | None:
@@ -244,13 +244,17 @@ def _way(column: str, rows: Any) -> Way | None:
 # Look-ups by key for each row, rather than joins: no planner can turn them into a walk over all of another table.
 
 
+def _pod_columns(query: Query) -> dict[str, bytes]:
+    """What a query asks of a pod, by the columns of its table."""
+    asked = {"namespace": query.namespace, "name": query.pod, "uid": query.uid}
+    return {column: text.encode() for column, text in asked.items() if text is not None}
+
+
 def _pod_conditions(query: Query) -> tuple[Condition, ...]:
-    conditions = []
-    for column, value in (("namespace", query.namespace), ("name", query.pod)):
-        if value is not None:
-            sql = f"(SELECT o.{column} FROM kharvest_pod o WHERE o.id = r.pod_id) = ?"  # noqa: S608  as above
-            conditions.append(Condition(sql, (value.encode(),)))
-    return tuple(conditions)
+    return tuple(
+        Condition(f"(SELECT o.{column} FROM kharvest_pod o WHERE o.id = r.pod_id) = ?", (value,))  # noqa: S608  as above
+        for column, value in _pod_columns(query).items()
+    )
 
 
 def _metadata_conditions(query: Query) -> tuple[Condition, ...]:

@@ -108,10 +108,8 @@ class Identities:
         return self.signatures(contents)
 
     def pods_by_id(self, numbers: Iterable[int]) -> dict[int, Pod]:
-        sql = "SELECT o.id, o.namespace, o.name FROM {rows} {then} kharvest_pod o WHERE o.id = given.id"
-        return self._by_id(
-            self._remembered.pods_by_id, numbers, sql, lambda namespace, name: Pod(namespace.decode(), name.decode())
-        )
+        sql = "SELECT o.id, o.namespace, o.name, o.uid FROM {rows} {then} kharvest_pod o WHERE o.id = given.id"
+        return self._by_id(self._remembered.pods_by_id, numbers, sql, lambda *names: Pod(*map(bytes.decode, names)))
 
     def metadata_by_id(self, numbers: Iterable[int]) -> dict[int, Metadata]:
         sql = "SELECT m.id, m.pairs FROM {rows} {then} kharvest_metadata m WHERE m.id = given.id"
@@ -220,10 +218,10 @@ class _Kind(Generic[K]):
 
 _PODS: _Kind[Pod] = _Kind(
     POD,
-    lambda pod: sha256(f"{pod.namespace}\0{pod.name}".encode()).digest(),
-    "namespace name",
-    lambda pod: (pod.namespace.encode(), pod.name.encode()),
-    lambda pod: 2 * _OBJECT_BYTES + len(pod.namespace) + len(pod.name),
+    lambda pod: sha256(f"{pod.namespace}\0{pod.name}\0{pod.uid}".encode()).digest(),
+    "namespace name uid",
+    lambda pod: (pod.namespace.encode(), pod.name.encode(), pod.uid.encode()),
+    lambda pod: 2 * _OBJECT_BYTES + len(pod.namespace) + len(pod.name) + len(pod.uid),
 )
 _PATHS: _Kind[str] = _Kind(
     PATH,

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.mysql import LONGBLOB, VARBINARY
 from sqlalchemy.schema import DDL
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Counts changes of the tables. A store with a higher one is refused."""
 NEVER_REPLACED = 2**63 - 1
 """`replaced_at_ns` of a timeline's newest reference."""
@@ -108,6 +108,7 @@ POD = Table(
     _digest(),
     _text("namespace", 63),
     _text("name", 253),
+    _text("uid", 64),
     Index("kharvest_pod_namespace", "namespace"),
     Index("kharvest_pod_name", "name"),
     sqlite_autoincrement=True,

@@ -60,6 +60,7 @@ pytest.register_assert_rewrite(
             "_seeing",
             "_sequences",
             "_sharing",
+            "_successors",
             "_summarising",
             "_surviving",
             "_thousands",

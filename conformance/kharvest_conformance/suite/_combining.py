@@ -20,8 +20,9 @@ from kharvest_conformance.suite._holding import harvest, listing
 
 SAMPLES = (Sample(10, 1), Sample(10, 2))
 PATHS = ("/etc/app/a", "/etc/app/b", "/etc/app/a/b", "/etc/app", "/Etc/app/a", "/srv/etc/app/a")
-PODS = tuple(
-    Pod(namespace, name) for namespace in ("shop", "far", "Shop", "") for name in ("web-0", "web-1", "shop", "")
+PODS = (
+    *(Pod(namespace, name) for namespace in ("shop", "far", "Shop", "") for name in ("web-0", "web-1", "shop", "")),
+    *(Pod(namespace, name, uid) for namespace, name, uid in (("shop", "web-0", "u1"), ("far", "web-0", "u1"))),
 )
 TAGS = (
     NO_METADATA,
@@ -43,6 +44,7 @@ RESTRICTIONS: tuple[Restrictions, ...] = (
     {"md5": REMOVED},
     {"namespace": "shop"},
     {"pod": "web-0"},
+    {"uid": ""},
     {"metadata": TAGS[1]},
     {"metadata": TAGS[2]},
     {"since_ns": 40},
@@ -67,7 +69,7 @@ def queries(*counts: int) -> Iterator[Query]:
 
 
 def scene() -> list[Reference]:
-    """Sixty timelines whose histories differ, so that what matches stands beside what nearly does."""
+    """Many timelines whose histories differ, so that what matches stands beside what nearly does."""
     draw = Random(7)  # noqa: S311  # a test of ours sees that every restriction of every combination matters
     md5s = [*(sample.content.md5 for sample in SAMPLES), REMOVED]
     references = [

@@ -59,7 +59,7 @@ class QueryingTests(Base):
         for query in (Query(), Query(path_prefix=""), Query(metadata=Metadata({})), Query(limit=10_000)):
             assert _ask(scene, query) == set(SCENE), query
 
-    @clause("values.Query", "An empty namespace or pod does: it asks for the pods that have none.")
+    @clause("values.Query", "An empty namespace, pod or UID does: it asks for the pods that have none.")
     def test_an_empty_namespace_or_pod_asks_for_pods_that_have_none(self, scene: Store) -> None:
         nameless, no_namespace, neither = Pod("shop", ""), Pod("", "web-0"), Pod("", "")
         references = [A.seen(at, pod) for at, pod in enumerate((nameless, no_namespace, neither))]

@@ -83,7 +83,7 @@ class TimelineTests(Base):
         ]
         assert store.newest(recorded.keys()) == {one.timeline: one for one in appended}
 
-    @clause("values.Pod", "Either part may be empty")
+    @clause("values.Pod", "Any part may")
     def test_pods_without_a_namespace_or_a_name_are_pods_like_others(self, store: Store) -> None:
         file, other = File("/file", Sample(10, 1)), File("/file", Sample(10, 2))
         pods = [Pod(namespace, name) for namespace in ("", "shop") for name in ("", "web")]

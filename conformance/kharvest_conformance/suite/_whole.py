@@ -44,6 +44,7 @@ from kharvest_conformance.suite._rereading import RereadingTests
 from kharvest_conformance.suite._seeing import SeeingTests
 from kharvest_conformance.suite._sequences import SequenceTests
 from kharvest_conformance.suite._sharing import SharingTests
+from kharvest_conformance.suite._successors import SuccessorTests
 from kharvest_conformance.suite._summarising import SummarisingTests
 from kharvest_conformance.suite._surviving import SurvivingTests
 from kharvest_conformance.suite._thousands import ThousandsTests
@@ -91,6 +92,7 @@ class Suite(
     LeasingTests,
     ContendingTests,
     TimelineTests,
+    SuccessorTests,
     TimingTests,
     SequenceTests,
     SurvivingTests,

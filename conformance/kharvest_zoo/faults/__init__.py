@@ -40,6 +40,7 @@ from kharvest_zoo.faults import (
     sequences,
     stale,
     strings,
+    successors,
     torn,
     windows,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "sequences",
     "stale",
     "strings",
+    "successors",
     "torn",
     "windows",
 ]

@@ -86,6 +86,10 @@ class ClientConfig:
         str, _S(kinds.NAMESPACE, "the namespace of the pod", "$POD_NAMESPACE, $NAMESPACE, or 'default'")
     ] = "default"
     pod: Annotated[str, _S(kinds.POD, "the pod that the files belong to", "$POD_NAME, $PODNAME, or the host's name")]
+    uid: Annotated[
+        str,
+        _S(kinds.UID, "the pod's UID, which tells it from earlier pods of its name", "$POD_UID, or unknown"),
+    ] = ""
     metadata: Annotated[
         Mapping[str, str],
         _S(kinds.METADATA, "pairs that are recorded with every reference", "`node` from $NODE_NAME"),

@@ -26,6 +26,7 @@ from kharvest.wire.channel import check_proxy
 
 MAX_NAMESPACE_BYTES = 63
 MAX_POD_BYTES = 253
+MAX_UID_BYTES = 64
 MAX_METADATA_PAIRS = 64
 MAX_METADATA_KEY_BYTES = 317
 MAX_METADATA_VALUE_BYTES = 4096
@@ -248,6 +249,7 @@ def _wrong_type(field: str, given: object, wanted: str) -> ConfigurationError:
 SERVER = Kind("HOST[:PORT]", _server)
 PROXY = optional(Kind("URL", _proxy))
 NAMESPACE = Kind("NS", lambda name, given: check_text(name, given, MAX_NAMESPACE_BYTES))
+UID = Kind("UID", lambda name, given: check_text(name, given, MAX_UID_BYTES))
 POD = Kind("NAME", _pod)
 METADATA = Kind("K=V", _metadata, _parse_pair, Shape.PAIRS, ",")
 KEYS = Kind("KEY", _globs, shape=Shape.SEVERAL, separator=",")

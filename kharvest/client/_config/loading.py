@@ -117,6 +117,7 @@ class Settings:
             "server": DEFAULT_SERVER,
             "namespace": get("POD_NAMESPACE") or get("NAMESPACE") or "default",
             "pod": get("POD_NAME") or get("PODNAME") or socket.gethostname(),
+            "uid": get("POD_UID") or "",
             "labels": (pod_info.ALL,),
             "annotations": (),
         }

@@ -60,7 +60,7 @@ class Recall(SendEvent):
             return
         self._is_due, self._is_asking = False, True
         pod = self._identity.pod
-        wanted = v2_pb2.Filter(namespace=pod.namespace, pod=pod.name, latest=True)
+        wanted = v2_pb2.Filter(namespace=pod.namespace, pod=pod.name, uid=pod.uid, latest=True)
         request = v2_pb2.ReferencesRequest(filter=wanted, limit=self._page, cursor=self._cursor)
         self._connection.call(self, self._connection.query.References, request, _QUERY_SECONDS)
 

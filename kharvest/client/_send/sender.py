@@ -53,7 +53,7 @@ class Sender:
         self._timers = events.timers
         self._watcher = watcher
         self._spread_seconds = spread_seconds
-        pod = v2_pb2.Pod(namespace=config.namespace, name=config.pod)
+        pod = v2_pb2.Pod(namespace=config.namespace, name=config.pod, uid=config.uid)
         self._identity = PodIdentity(pod, config.metadata, config.root)
         self._connection = Connection(config.server, config.proxy, events)
         self.state = ServerState(self._connection, events)
