@@ -195,7 +195,7 @@ def _fields(found: type) -> Iterator[str]:
     parsed = _parsed(found)
     assert isinstance(parsed, ast.ClassDef)
     if "__dataclass_fields__" in vars(found):
-        yield from (ast.unparse(one) for one in parsed.body if isinstance(one, ast.AnnAssign))
+        yield from (ast.unparse(one).replace("''", '""') for one in parsed.body if isinstance(one, ast.AnnAssign))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ TIMES = (
     *(0, 1, 999, 1000),
     *(2**31, 2**32, 2**53 - 1, 2**53, 2**53 + 1),
     *(TODAY - 1, TODAY, TODAY + 1, TODAY + 2, TODAY + 212, TODAY + 1000),
+    *(4 * 10**18 + number * (10**9 - 2) + 7 for number in range(4)),  # seconds that no signed 32 bits hold
     *(MAX_TIME_NS - 1, MAX_TIME_NS),
 )
 SCENE = tuple(

@@ -19,7 +19,7 @@ KEY = b"key"
 EXACT_KEYS = (
     *(b"a", b"A", b"b", b"aa", b"ab", b"ba"),
     *(b"a\0", b"a\0\0", b"\0a", b"\0", b"\0\0"),
-    *(b"a ", b" a", b"a\n", b"a\t", b"\n", b" "),
+    *(b"a ", b" a", b"a\n", b"a\r\n", b"a\t", b"\n", b" "),
     *(b"1", b"01", b"1.0", b"1e0", b"+1", b" 1", b"0x1", b"1\n"),
     *(b"61", b"0x61", b"%61", b"YQ==", b"\\x61", b"b'a'", b"'a'", b'"a"'),
     *(b"%", b"_", b"a%", b"a_", b"*", b"?", b"\\", b"'", b"/", b"a/", b"a/a", b":", b"null", b"None"),
@@ -98,6 +98,14 @@ class ClaimingTests(Base):
         for key in EXACT_KEYS:
             store.release([key], "first")
             assert store.claim(EXACT_KEYS, f"holder of {key!r}", 100, 200) == {key}, f"{key!r} alone was released"
+
+    @clause("ReferenceStore.release", "all others are left as they are")
+    def test_releasing_other_keys_leaves_the_one_that_is_held(self, store: Store) -> None:
+        for key in EXACT_KEYS:
+            assert store.claim([key], "first", 100, 200) == {key}
+            store.release([one for one in EXACT_KEYS if one != key], "first")
+            assert store.claim([key], "second", 100, 200) == set(), f"{key!r} was released as another key"
+            store.release([key], "first")
 
     @clause("ReferenceStore.claim", "`holder` is 1 to 512 bytes of UTF-8.")
     def test_holders_are_exact(self, store: Store) -> None:

@@ -27,6 +27,8 @@ FILES = tuple(File(f"/etc/{number}", Sample(10, number)) for number in range(4))
 SCENE = (
     *(file.seen(at, pod) for file in FILES for at, pod in ((10, WEB), (20, OTHER), (30, WEB))),
     removed("/etc/0", 40, WEB),
+    FILES[0].seen(50, OTHER, Metadata({"app": "web", "zone": "a"})),
+    FILES[0].seen(60, OTHER, Metadata({"zone": "a"})),
 )
 
 _ONE = FILES[0].seen(2, Pod("gone", "first"), Metadata({"gone": "first", "app": "web"}))
@@ -68,6 +70,10 @@ class ForgettingTests(Base):
             Query(metadata=Metadata({"none": "such"})),
             Query(latest=True),
             Query(path="/none"),
+            Query(until_ns=0),
+            Query(path_prefix=""),
+            Query(metadata=Metadata({"app": "web", "zone": "a"})),
+            Query(pod=OTHER.name, until_ns=30, order=Order.NEWEST_FIRST),
         ],
         ids=str,
     )

@@ -41,6 +41,21 @@ class LeasingTests(Base):
             assert store.claim([key], "second", at_ns + 1, at_ns + 2) == {key}, f"at {at_ns + 1} it has ended"
             assert store.claim([key], "first", at_ns + 1, at_ns + 3) == set(), f"at {at_ns + 1} the second has it"
             assert store.claim([key], "first", at_ns + 2, at_ns + 3) == {key}, f"at {at_ns + 2} it has ended"
+        store.claim([b"last"], "first", 1, MAX_TIME_NS)
+        assert store.claim([b"last"], "second", MAX_TIME_NS, MAX_TIME_NS) == {b"last"}, "it has ended"
+        store.claim([b"first"], "first", 1, 0)
+        assert store.claim([b"first"], "second", 0, 1) == {b"first"}, "it has ended"
+
+    @clause("ReferenceStore.claim", "whose lease has not ended at `now_ns`")
+    def test_each_second_counts_at_any_time(self, store: Store) -> None:
+        for at_ns in MOMENTS[:-1]:
+            key, end_ns = b"%d" % at_ns, at_ns + 2 * 10**9
+            assert store.claim([key], "first", at_ns, end_ns) == {key}, f"at {at_ns}"
+            for now_ns in (at_ns + 1, at_ns + 10**9 + 1, end_ns - 1):
+                assert store.claim([key], "second", now_ns, end_ns + 1) == set(), (
+                    f"at {now_ns} it is held until {end_ns}"
+                )
+            assert store.claim([key], "second", end_ns, end_ns + 1) == {key}, f"at {end_ns} it has ended"
 
     @clause("ReferenceStore.claim", "until `until_ns`, exclusive")
     def test_leases_are_of_any_length(self, store: Store) -> None:
@@ -112,7 +127,8 @@ class LeasingTests(Base):
         assert store.claim([b"1"], "second", 199, 300) == set()
         assert store.claim([b"1", b"2"], "second", 200, 300) == {b"1"}
         store.claim([b"2"], "first", 250, 120)  # it ends before now
-        assert store.claim([b"2"], "second", 250, 300) == {b"2"}
+        assert store.claim([b"2"], "second", 119, 300) == set()
+        assert store.claim([b"2"], "second", 120, 300) == {b"2"}, "by a clock that is behind"
         store.claim([b"2"], "second", 260, 0)  # at the beginning of time
         assert store.claim([b"2"], "third", 260, 300) == {b"2"}
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 
 from kharvest.spi import Store, UnknownContent
 from kharvest_conformance._clauses import clause
-from kharvest_conformance._samples import BLOCK, File, Sample
+from kharvest_conformance._digests import awkward
+from kharvest_conformance._samples import BLOCK, File, Sample, content_of
 from kharvest_conformance.suite._base import Base
 from kharvest_conformance.suite._holding import harvest, has_data, put
 
@@ -25,6 +28,17 @@ class ReadingTests(Base):
             for offset in sorted({0, 1, BLOCK - 1, BLOCK, BLOCK + 1, size - 1} & set(range(size))):
                 is_rest = b"".join(store.read(file.content.sha256, offset)) == data[offset:]
                 assert is_rest, f"from offset {offset} of {size}"
+
+    @clause("ContentStore.read", "The bytes of a content from `offset` on")
+    def test_reading_from_where_a_chunk_begins_gives_the_rest(self, store: Store) -> None:
+        for length in (1000, BLOCK):
+            sample = Sample(3 * BLOCK + 100, length)
+            store.put(sample.content, iter(sample.chunks(length)))
+            data, given = sample.data(), [len(chunk) for chunk in store.read(sample.content.sha256)]
+            offsets = {*accumulate(given), *range(length, len(data), 20 * length)}
+            for offset in sorted(offsets)[:12]:
+                is_rest = b"".join(store.read(sample.content.sha256, offset)) == data[offset:]
+                assert is_rest, f"from offset {offset}, put in chunks of {length}"
 
     @clause("ContentStore.read", "From an offset at or past the end: no chunks.")
     def test_reading_from_the_end_gives_no_chunks(self, store: Store) -> None:
@@ -104,11 +118,18 @@ class ReadingTests(Base):
     def test_contents_starts_after_the_digest_it_is_given(self, store: Store) -> None:
         files = [File("/", Sample(10, number)) for number in range(12)]
         put(store, *files)
-        expected = sorted((file.content for file in files), key=lambda content: content.sha256)
+        ends = [content_of(data) for sha256, data in awkward().items() if sha256[-1:] in {b"\0", b" ", b"\n"}]
+        for content in ends:
+            store.put(content, iter([awkward()[content.sha256]]))
+        contents = [file.content for file in files] + ends
+        expected = sorted(contents, key=lambda content: content.sha256)
         for at, content in enumerate(expected):
             assert list(store.contents(content.sha256)) == expected[at + 1 :]
         assert list(store.contents(bytes(32))) == expected
         assert list(store.contents(b"\xff" * 32)) == []
+        for blank in (b" ", b"\n", b"\0"):
+            for after in (blank + b"\xff" * 31, blank + b"\xff", expected[0].sha256[:31] + blank):
+                assert list(store.contents(after)) == [one for one in expected if one.sha256 > after], after
 
     @clause("ContentStore.contents", "What is there all the while is given once, whatever is put and discarded")
     def test_contents_lists_what_stays_there_whatever_is_put_and_discarded_meanwhile(self, store: Store) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import strategies as st
 
@@ -140,6 +142,10 @@ class RecordingTests(Base):
                 [FILE.seen(2), Reference(signature, OTHER, Metadata(), 2)],
             )
         assert (caught.value.signature, caught.value.stored, caught.value.offered) == (signature, first, second)
+        for offered in (replace(first, size=first.size + 1), replace(first, md5=FILE.content.md5)):
+            with pytest.raises(Conflict) as caught:
+                store.record({signature: offered}, [Reference(signature, OTHER, Metadata(), 2)])
+            assert caught.value.offered == offered
         assert listing(store) == [seen]
         assert store.known([signature, FILE.signature]) == {signature: first}
 

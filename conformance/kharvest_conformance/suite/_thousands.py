@@ -97,6 +97,7 @@ class ThousandsTests(Base):
         found_files = walk_files(store, Query(path_prefix="/thousands/of/files/", limit=MAX_PAGE))
         assert [one.signature for one in found_files] == sorted(file.signature for file in OWN)
         _assert_found_behind_thousands(store)
+        assert store.forget(Query(limit=MAX_PAGE)) == len(found)
 
     @clause("ReferenceStore.append", "each after those before it in `references`")
     def test_thousands_are_appended_and_forgotten_at_once(self, store: Store) -> None:

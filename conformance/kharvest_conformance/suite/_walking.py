@@ -80,7 +80,13 @@ def fields(one: Reference | FileSummary | Content) -> Iterator[tuple[object, typ
         yield from ((one.content, Content), (one.pods, int), (one.first_seen_ns, int), (one.last_seen_ns, int))
         yield from fields(one.content)
         return
-    yield from ((one.pod, Pod), (one.pod.namespace, str), (one.pod.name, str), (one.metadata, Metadata))
+    yield from (
+        (one.pod, Pod),
+        (one.pod.namespace, str),
+        (one.pod.name, str),
+        (one.pod.uid, str),
+        (one.metadata, Metadata),
+    )
     yield from ((text, str) for pair in one.metadata.items() for text in pair)
     yield (one.observed_at_ns, int)
 
@@ -174,10 +180,18 @@ class WalkingTests(Base):
             assert isinstance(page.items, tuple)
             assert page.next_cursor is None or isinstance(page.next_cursor, str)
             assert page.next_cursor != "", "an empty text is not a cursor"
-            for item in page.items:
-                for value, kind in fields(item):
-                    assert type(value) is kind or (isinstance(value, kind) and kind is not int), f"{value!r} in {item}"
-                assert hash(item) == hash(replace(item))
+            _assert_of_promised_types(*page.items)
+
+    @clause("store", "What a method returns is of the type that its signature says")
+    def test_what_is_looked_up_and_appended_is_of_the_promised_types(self, changing: Store) -> None:
+        timelines = {one.timeline for one in listing(changing)}
+        newest_ones, known = changing.newest(timelines), changing.known(CONTENTS.keys())
+        assert isinstance(newest_ones, dict)
+        assert newest_ones.keys() == timelines
+        assert isinstance(known, dict)
+        appended = changing.append({}, [removed(A.path, 2**40, WEB), removed(A.path, 1, WEB)])
+        assert isinstance(appended, list)
+        _assert_of_promised_types(*newest_ones.values(), *known.values(), *appended)
 
     @clause("store", "A read changes nothing.")
     def test_reading_changes_nothing(self, changing: Store) -> None:
@@ -197,3 +211,10 @@ class WalkingTests(Base):
         assert walk_files(changing, Query()) == files
         assert changing.newest({one.timeline for one in everything}) == newest(everything)
         assert changing.known(CONTENTS.keys()) == CONTENTS
+
+
+def _assert_of_promised_types(*items: Reference | FileSummary | Content) -> None:
+    for item in items:
+        for value, kind in fields(item):
+            assert type(value) is kind or (isinstance(value, kind) and kind is not int), f"{value!r} in {item}"
+        assert hash(item) == hash(replace(item))

@@ -605,7 +605,9 @@ for _kind, _fault, _offset in (
 def _skips_chunks(self: Any, pieces: Iterator[bytes], offset: int) -> Iterator[bytes]:
     left = offset
     for piece in pieces:
-        if left <= 0:
+        if left < 0:
+            left = 0
+        elif left == 0:
             yield piece
         elif left < len(piece):
             yield piece[left:]
