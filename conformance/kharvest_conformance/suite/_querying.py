@@ -122,7 +122,7 @@ class QueryingTests(Base):
             expected = {one for one in SCENE if since <= one.observed_at_ns < until}
             assert _ask(scene, Query(since_ns=since, until_ns=until)) == expected, (since, until)
 
-    @clause("values.Query", "latest: only the newest reference of each timeline (namespace, pod, path).")
+    @clause("values.Query", "latest: only the newest reference of each timeline (namespace, pod, UID, path).")
     def test_latest_gives_the_newest_of_each_timeline(self, scene: Store) -> None:
         assert _ask(scene, Query(latest=True)) == {SCENE[number] for number in (1, 4, 5, 6, 7)}
 
