@@ -6,10 +6,11 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import fields
+from enum import Enum
 
 from kharvest.spi._errors import InvalidCursor
-from kharvest.spi._values import Query
+from kharvest.spi._values import Metadata, Query
 
 
 def encode_cursor(query: Query, *position: int | str) -> str:
@@ -39,5 +40,31 @@ def decode_cursor(query: Query) -> tuple[int | str, ...] | None:
 
 
 def _fingerprint(query: Query, position: tuple[int | str, ...]) -> str:
-    asked = replace(query, cursor=None, limit=1)
-    return hashlib.sha256(repr((asked, position)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """What tells a query and a position from others, for as long as its restrictions have their names.
+
+    Servers of two versions share a store: a restriction that one of them does not know changes nothing as long as
+    nobody asks by it.
+    """
+    asked = {
+        name: _plain(getattr(query, name)) for name in _RESTRICTIONS if getattr(query, name) != _RESTRICTIONS[name]
+    }
+    text = json.dumps([asked, position], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    match value:
+        case bytes():
+            return value.hex()
+        case Metadata():
+            return dict(value)
+        case Enum():
+            return value.value
+        case _:
+            return value
+
+
+_RESTRICTIONS = {
+    field.name: getattr(Query(), field.name) for field in fields(Query) if field.name not in {"cursor", "limit"}
+}
+"""What a query without any has of each."""
