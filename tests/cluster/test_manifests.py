@@ -25,7 +25,12 @@ from cluster.processes import Process, md5, newest, until
 
 pytestmark = pytest.mark.slow
 
-TOLD = {"metadata.name": "web-5d7f8-x2x4z", "metadata.namespace": "shop", "spec.nodeName": "node-1"}
+TOLD = {
+    "metadata.name": "web-5d7f8-x2x4z",
+    "metadata.namespace": "shop",
+    "metadata.uid": "0d1c",
+    "spec.nodeName": "node-1",
+}
 GENERATED = b"listen: 8080\n"
 
 

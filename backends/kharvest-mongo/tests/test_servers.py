@@ -25,7 +25,7 @@ from kharvest.spi import (
     StoreUnavailable,
 )
 from kharvest_mongo._failures import told as told_as_kharvest
-from kharvest_mongo._schema import STORE
+from kharvest_mongo._schema import SCHEMA_VERSION, STORE
 from kharvest_mongo._store import MongoStore, open_references, open_store
 
 SECRET = "hunter2/secret"
@@ -234,7 +234,7 @@ def test_a_newer_schema_is_refused_and_nothing_changed(store: MongoStore, url: s
     ):
         with pytest.raises(IncompatibleSchema) as caught:
             attempt()
-        assert (caught.value.found, caught.value.supported) == (99, 1)
+        assert (caught.value.found, caught.value.supported) == (99, SCHEMA_VERSION)
     assert documents.find_one({}) == before
     assert store._references.count_documents({}) == 1
 

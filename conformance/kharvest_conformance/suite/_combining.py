@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kharvest.spi import NO_METADATA, REMOVED, Metadata, Order, Pod, Query, Reference, Signature, Store
+from kharvest.spi import MAX_PAGE, NO_METADATA, REMOVED, Metadata, Order, Pod, Query, Reference, Signature, Store
 from kharvest_conformance._clauses import clause, thorough
 from kharvest_conformance._model import matching, summaries
 from kharvest_conformance._samples import File, Sample, contents_by_signature
@@ -165,6 +165,18 @@ class CombiningTests(Base):
         assert listing(store) == left
         contents = {one.signature: CONTENTS[one.signature] for one in left if not one.signature.is_removal}
         assert store.known(CONTENTS.keys()) == contents
+
+    @clause("ReferenceStore.forget", "As many are removed as match, up to the limit.")
+    def test_forget_removes_no_more_than_any_two_restrictions_match(
+        self, store: Store, everything: list[Reference]
+    ) -> None:
+        for query in queries(2):
+            if not query.latest:
+                doomed = matching(everything, query)
+                assert store.forget(replace(query, limit=MAX_PAGE)) == len(doomed), query
+                named = {one.signature for one in doomed if not one.signature.is_removal}
+                store.record({signature: CONTENTS[signature] for signature in named}, doomed)
+        assert set(listing(store)) == set(everything)
 
     @clause("values.Query", "before `until_ns` and before `md5` and `metadata` restrict")
     def test_any_restrictions_hold_within_one_timeline(self, store: Store) -> None:

@@ -137,7 +137,7 @@ class LimitsFilesBeforeItFilters(PlainStore):
         return Page(tuple(one for one in ours if one.signature in names), None)
 
 
-@caught_by(FORGET)
+@caught_by("test_forget_removes_no_more_than_any_two_restrictions_match")
 class ForgetsInEveryPod(PlainStore):
     """Deletes by path and time, as the row's key begins, and so other pods' too."""
 
