@@ -114,7 +114,12 @@ def test_the_command_holds_no_warning_of_a_library_against_a_store(kharvest: Run
 @pytest.mark.slow
 def test_the_command_takes_deviations(kharvest: Run, tmp_path: Path) -> None:
     file = tmp_path / "deviations.toml"
-    file.write_text('[deviations]\ntest_keys_are_exact = "known"\ntest_the_keys_that_are_released_are_exact = "too"\n')
+    file.write_text(
+        "[deviations]\n"
+        'test_keys_are_exact = "known"\n'
+        'test_the_keys_that_are_released_are_exact = "too"\n'
+        'test_releasing_other_keys_leaves_the_one_that_is_held = "too"\n'
+    )
     done = kharvest("zoo:PadsKeys,", "--deviations", str(file), "--examples", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "deviates test_keys_are_exact: known" in done.stdout

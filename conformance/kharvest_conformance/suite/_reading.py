@@ -33,7 +33,7 @@ class ReadingTests(Base):
     def test_reading_from_where_a_chunk_begins_gives_the_rest(self, store: Store) -> None:
         for length in (1000, BLOCK):
             sample = Sample(3 * BLOCK + 100, length)
-            store.put(sample.content, iter(sample.chunks(length)))
+            store.put(sample.content, sample.chunks(length))
             data, given = sample.data(), [len(chunk) for chunk in store.read(sample.content.sha256)]
             offsets = {*accumulate(given), *range(length, len(data), 20 * length)}
             for offset in sorted(offsets)[:12]:
@@ -120,7 +120,7 @@ class ReadingTests(Base):
         put(store, *files)
         ends = [content_of(data) for sha256, data in awkward().items() if sha256[-1:] in {b"\0", b" ", b"\n"}]
         for content in ends:
-            store.put(content, iter([awkward()[content.sha256]]))
+            store.put(content, [awkward()[content.sha256]])
         contents = [file.content for file in files] + ends
         expected = sorted(contents, key=lambda content: content.sha256)
         for at, content in enumerate(expected):
